@@ -1,0 +1,68 @@
+#pragma once
+// The registry of architectures. A family registers itself from its own folder; nothing else names it.
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <torch/torch.h>
+
+#include "common/option_schema.h"
+
+namespace m3d {
+
+/// What a network is built for. `patch` is [D, H, W] in voxels; `classes` counts the output channels (background
+/// included for softmax targets, the regions for region-based ones).
+struct NetworkInput {
+  std::int64_t channels = 1;
+  std::int64_t classes = 2;
+  std::array<std::int64_t, 3> patch{};
+};
+
+/// A segmentation network.
+class Network : public torch::nn::Module {
+ public:
+  /// `image` [B, C, D, H, W] → logits [B, K, d, h, w]: the full resolution first, then, where the network has deep
+  /// supervision and is in training mode, the coarser ones in descending resolution.
+  virtual std::vector<torch::Tensor> forward(const torch::Tensor& image) = 0;
+  /// All outputs in the order of the original's tuple, whatever the mode (reference records are written in that order).
+  virtual std::vector<torch::Tensor> forward_all(const torch::Tensor& image) = 0;
+};
+
+/// One scan order that a network really uses: `permutation[i]` is the row-major (D, H, W) token read at position i.
+struct ScanOrderUse {
+  std::string name;
+  std::array<std::int64_t, 3> grid{};
+  std::vector<std::int64_t> permutation;
+};
+
+struct Architecture {
+  std::string name;     // "ulike_mamba_3d"
+  std::string title;    // as papers print it: "UlikeMamba_3d"
+  std::string family;   // colour group in figures: "cnn", "transformer", "mamba", "control"
+  std::string paper;    // citation in one line
+  std::string source;   // repository and file of the original
+  std::string bibtex;
+  OptionSchema options;
+  /// Divisors that each axis of the input [D, H, W] must have, for resolved options.
+  std::function<std::array<std::int64_t, 3>(const Json& options)> divisors;
+  /// Number of outputs in training (1 + deep-supervision heads).
+  std::function<int(const Json& options)> outputs;
+  /// Builds and initialises the network; all random numbers follow from `seed`. Throws UserError where options
+  /// contradict each other or the patch does not fit (saying which sizes do).
+  std::function<std::shared_ptr<Network>(const NetworkInput&, const Json& options, std::uint64_t seed)> build;
+  /// The scan orders used by the first stage on `grid` [D, H, W] tokens, for the diagrams; empty where nothing is scanned.
+  std::function<std::vector<ScanOrderUse>(const Json& options, const std::array<std::int64_t, 3>& grid, std::uint64_t seed)>
+      scan_orders;
+};
+
+/// Throws std::logic_error for a name that is already there.
+void register_architecture(Architecture architecture);
+/// Throws UserError with the nearest valid name.
+const Architecture& find_architecture(const std::string& name);
+/// In natural order.
+std::vector<std::string> architecture_names();
+
+}  // namespace m3d

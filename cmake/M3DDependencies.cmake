@@ -1,0 +1,49 @@
+# Everything that is not ours. LibTorch is the PyPI wheel under ${M3D_DEPS}/venv (scripts/setup puts it there).
+# find_package(Torch) is not used: it asks for a whole CUDA toolkit even when only the CPU library is linked.
+find_package(Threads REQUIRED)
+find_package(OpenMP REQUIRED)
+find_package(yaml-cpp REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(ZLIB REQUIRED)
+find_package(ITK REQUIRED COMPONENTS ITKCommon ITKIONIFTI ITKIOImageBase ITKImageIntensity)
+find_path(CLI11_INCLUDE_DIR CLI/CLI.hpp REQUIRED)
+
+file(GLOB site_packages "${M3D_DEPS}/venv/lib/python3*/site-packages")
+find_path(TORCH_ROOT lib/libtorch_cpu.so PATHS "${site_packages}/torch" NO_DEFAULT_PATH)
+if(NOT TORCH_ROOT)
+  message(FATAL_ERROR "LibTorch is not under ${M3D_DEPS}: run scripts/setup first")
+endif()
+foreach(name c10 torch_cpu torch c10_cuda torch_cuda)
+  add_library(${name} SHARED IMPORTED)
+  set_target_properties(${name} PROPERTIES IMPORTED_LOCATION "${TORCH_ROOT}/lib/lib${name}.so")
+endforeach()
+add_library(m3d_torch INTERFACE)
+target_include_directories(m3d_torch SYSTEM INTERFACE
+  "${TORCH_ROOT}/include" "${TORCH_ROOT}/include/torch/csrc/api/include")
+target_compile_definitions(m3d_torch INTERFACE FMT_HEADER_ONLY)
+# OpenMP: at::parallel_for is a template whose loop is compiled here. libgomp has one soname, so that
+# the copy beside libtorch (first on the run path) serves both.
+target_link_libraries(m3d_torch INTERFACE torch_cpu c10 OpenMP::OpenMP_CXX)
+if(M3D_CUDA)
+  target_link_libraries(m3d_torch INTERFACE torch torch_cuda c10_cuda)
+  target_compile_definitions(m3d_torch INTERFACE M3D_CUDA=1)
+  target_link_options(m3d_torch INTERFACE "LINKER:--no-as-needed,${TORCH_ROOT}/lib/libtorch_cuda.so,--as-needed")
+endif()
+target_link_options(m3d_torch INTERFACE "LINKER:--allow-shlib-undefined")
+
+find_path(NVTX3_INCLUDE_DIR nvtx3/nvtx3.hpp
+  PATHS "${site_packages}/nvidia/cu13/include" "${site_packages}/nvidia/nvtx/include")
+if(NOT NVTX3_INCLUDE_DIR)
+  message(FATAL_ERROR "The NVTX headers are not under ${M3D_DEPS}: run scripts/setup first")
+endif()
+add_library(m3d_nvtx INTERFACE)
+target_include_directories(m3d_nvtx SYSTEM INTERFACE "${NVTX3_INCLUDE_DIR}")
+target_link_libraries(m3d_nvtx INTERFACE ${CMAKE_DL_LIBS})
+
+add_library(m3d_itk INTERFACE)
+target_include_directories(m3d_itk SYSTEM INTERFACE ${ITK_INCLUDE_DIRS})
+target_link_libraries(m3d_itk INTERFACE ${ITK_LIBRARIES})
+
+add_library(m3d_cli11 INTERFACE)
+target_include_directories(m3d_cli11 SYSTEM INTERFACE "${CLI11_INCLUDE_DIR}")
