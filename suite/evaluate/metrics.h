@@ -1,5 +1,6 @@
 #pragma once
-// Dice, HD95 and NSD of one case, all classes at once. Definitions: nnunet_conventions.md §11; records of kind "metrics".
+// Dice, HD95 and NSD of one case, all classes at once. Definitions: nnunet_conventions.md §11; records of kind
+// "metrics".
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -24,8 +25,21 @@ struct StructureMetrics {
 std::vector<StructureMetrics> evaluate_case(const LabelImage& prediction, const LabelImage& reference,
                                             const std::vector<LabelClass>& classes, double nsd_tolerance_mm);
 
-/// Length of the image's diagonal in mm (from voxel centre to voxel centre of opposite corners plus one voxel): the HD95 that a missed structure is given
-/// in `mean_hd95_mm_penalised`.
+/// Distances in mm from every surface voxel of one mask to the nearest surface voxel of the other, in voxel order. The
+/// surface of a mask: its voxels with a face neighbour outside of it; beyond the border of the image is outside.
+struct SurfaceDistances {
+  std::vector<double> prediction_to_reference, reference_to_prediction;  // both empty where a mask is empty
+};
+/// One entry a class: what HD95 and NSD are made of (and, for comparison with other tools, their pooled and mean
+/// forms).
+std::vector<SurfaceDistances> surface_distances(const LabelImage& prediction, const LabelImage& reference,
+                                                const std::vector<LabelClass>& classes);
+
+/// The p-th percentile (0…100) with linear interpolation between order statistics, rank (n - 1) p / 100. Not empty.
+double percentile(std::vector<double> values, double p);
+
+/// Length of the image's diagonal in mm (its whole extent, outer corner to outer corner): the HD95 that a missed
+/// structure is given in `mean_hd95_mm_penalised`.
 double diagonal_mm(const Geometry& geometry);
 
 }  // namespace m3d
