@@ -2,6 +2,7 @@
 // Predictions of a folder against references: the numbers of record.json, of `m3d-bench evaluate` and of summary.json.
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,7 @@ struct EvaluationLabels {
   std::vector<LabelClass> classes;
   std::vector<int> allowed_values;  // others in a file are errors; background included
   std::map<std::string, std::vector<std::string>> groups;
+  std::optional<int> ignore_label;  // reference voxels of this value count nowhere
   bool region_based = false;
   double nsd_tolerance_mm = 1.0;
 };
