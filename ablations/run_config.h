@@ -38,4 +38,7 @@ struct RunConfig {
 /// "train.epochs", ….
 const OptionSchema& settings_schema();
 
+/// {"train.epochs": 5} → {"train": {"epochs": 5}}.
+Json nest_settings(const Json& flat);
+
 }  // namespace m3d

@@ -1,0 +1,274 @@
+#include "ablations/expand.h"
+
+#include <algorithm>
+#include <set>
+
+#include "common/error.h"
+#include "common/nearest_name.h"
+
+namespace m3d {
+namespace {
+
+using Architectures = std::vector<const Architecture*>;
+
+/// One axis with the values to run.
+struct ChosenAxis {
+  const Axis* axis;
+  std::vector<std::string> values;
+  std::string where;
+};
+
+/// The values that one run takes: axis → value.
+using AxisPoint = std::vector<std::pair<const Axis*, std::string>>;
+
+void add_matching(const Placed& pattern, Architectures& chosen) {
+  const std::string text = pattern.value.get<std::string>();
+  const auto known = architecture_names();
+  bool found = false;
+  for (const auto& name : known) {
+    if (!matches_pattern(text, name)) continue;
+    found = true;
+    const Architecture* architecture = &find_architecture(name);
+    if (std::find(chosen.begin(), chosen.end(), architecture) == chosen.end()) chosen.push_back(architecture);
+  }
+  if (!found) throw UserError(pattern.where + ": " + unknown_name_message("architecture", text, known));
+}
+
+Architectures chosen_architectures(const SuiteRequest& request, const Suite& suite) {
+  std::vector<Placed> patterns = suite.architectures;
+  if (!request.architectures.empty()) patterns.clear();
+  for (const auto& name : request.architectures) patterns.push_back({name, "--architecture"});
+  Architectures chosen;
+  for (const auto& pattern : patterns) add_matching(pattern, chosen);
+  return chosen;
+}
+
+AxisChoice parse_axis_flag(const std::string& text) {
+  const auto equals = text.find('=');
+  if (equals == std::string::npos || equals == 0)
+    throw UserError("--axis " + text + ": expected NAME=[a,b], as in scan=[single,tri]");
+  AxisChoice choice{text.substr(0, equals), {}, "--axis " + text};
+  const Json given = parse_scalar_or_list(text.substr(equals + 1), choice.where);
+  for (const Json& item : given.is_array() ? given : Json::array({given})) {
+    if (item.is_structured() || item.is_null()) throw UserError(choice.where + ": expected names, as in scan=[single,tri]");
+    choice.values.push_back({plain_text(item), choice.where});
+  }
+  if (choice.values.empty()) throw UserError(choice.where + ": the list is empty");
+  return choice;
+}
+
+/// The suite's axes with those of --axis in their place, or after them.
+std::vector<AxisChoice> axis_choices(const SuiteRequest& request, const Suite& suite) {
+  std::vector<AxisChoice> choices = suite.axes;
+  std::set<std::string> given;
+  for (const auto& flag : request.axes) {
+    const AxisChoice choice = parse_axis_flag(flag);
+    if (!given.insert(choice.name).second) throw UserError("--axis gives '" + choice.name + "' twice; keep one");
+    const auto same = std::find_if(choices.begin(), choices.end(), [&](const auto& c) { return c.name == choice.name; });
+    if (same != choices.end()) {
+      *same = choice;
+    } else {
+      choices.push_back(choice);
+    }
+  }
+  return choices;
+}
+
+std::vector<ChosenAxis> chosen_axes(const std::vector<AxisChoice>& choices, const std::vector<Axis>& axes,
+                                    const Architectures& architectures) {
+  std::vector<ChosenAxis> chosen;
+  for (const auto& choice : choices) {
+    const Axis& axis = find_axis(axes, choice.name, choice.where);
+    ChosenAxis entry{&axis, {}, choice.where};
+    for (const auto& placed : choice.values) {
+      const std::string value = placed.value.get<std::string>();
+      if (value != kAxisDefault) axis.at(value, placed.where);
+      if (std::find(entry.values.begin(), entry.values.end(), value) != entry.values.end())
+        throw UserError(placed.where + ": value '" + value + "' occurs twice");
+      entry.values.push_back(value);
+    }
+    if (std::none_of(architectures.begin(), architectures.end(), [&](auto* a) { return axis.applies_to(*a); }))
+      throw UserError(choice.where + ": axis '" + axis.name + "' applies to none of the chosen architectures");
+    chosen.push_back(std::move(entry));
+  }
+  return chosen;
+}
+
+/// --set must not decide what an axis varies: all its runs would be one.
+void require_no_conflict(const Overrides& set, const std::vector<ChosenAxis>& axes) {
+  for (const auto& chosen : axes)
+    for (const auto& value : chosen.axis->values)
+      for (const auto& [name, placed] : value.set)
+        if (set.contains(name))
+          throw UserError("--set " + name + ": axis '" + chosen.axis->name + "' varies it; give --axis " +
+                          chosen.axis->name + "=[…] instead");
+}
+
+std::vector<AxisPoint> points_of(const std::vector<ChosenAxis>& axes, const Architecture& architecture) {
+  std::vector<AxisPoint> points = {{}};
+  for (const auto& chosen : axes) {
+    if (!chosen.axis->applies_to(architecture)) continue;
+    std::vector<AxisPoint> longer;
+    for (const auto& point : points)
+      for (const auto& value : chosen.values) {
+        longer.push_back(point);
+        longer.back().emplace_back(chosen.axis, value);
+      }
+    points = std::move(longer);
+  }
+  return points;
+}
+
+Json resolve_settings(const Overrides& overrides) {
+  Json flat = Json::object();
+  for (const auto& [name, placed] : overrides)
+    if (!name.starts_with("model.")) flat[name] = placed.value;
+  const auto where = [&](const std::string& key) { return overrides.at(key).where; };
+  for (const auto& [name, value] : flat.items()) settings_schema().check(name, value, where(name));
+  const Json resolved = settings_schema().resolve(flat, where);
+  const std::size_t axes_of_patch = resolved.at("data.patch").size();
+  if (axes_of_patch != 0 && axes_of_patch != 3)
+    throw UserError(where("data.patch") + ": setting 'data.patch' expects three sizes [D, H, W], got " +
+                    resolved.at("data.patch").dump());
+  return nest_settings(resolved);
+}
+
+/// Only from what identifies a run, so that one hash never has two names: the single-option axes (whether the suite
+/// lists them or not) on which the run differs from its architecture's defaults, then fold and seed.
+std::string run_name(const RunConfig& run, const Architecture& architecture, const std::vector<Axis>& axes) {
+  const Json defaults = architecture.options.resolve(Json::object(), [](const std::string&) { return ""; });
+  std::string name = architecture.name;
+  for (const auto& axis : axes) {
+    const bool one_option = std::all_of(axis.values.begin(), axis.values.end(), [](const AxisValue& value) {
+      return value.set.size() == 1 && value.set.begin()->first.starts_with("model.");
+    });
+    if (!one_option || !axis.applies_to(architecture)) continue;
+    const std::string value = axis.value_of(run.model, Json::object());
+    if (!value.empty() && value != axis.value_of(defaults, Json::object())) name += "-" + axis.name + "_" + value;
+  }
+  name += run.fold == kFoldEverything ? "-everything" : "-fold" + std::to_string(run.fold);
+  return name + "-seed" + std::to_string(run.seed);
+}
+
+bool excludes(const Exclusion& exclusion, const RunConfig& run) {
+  const auto holds = [&](const auto& entry) {
+    const auto& [key, values] = entry;
+    std::string actual = key == "architecture" ? run.architecture : key == "dataset" ? run.dataset : "";
+    if (actual.empty() && run.axes.contains(key)) actual = run.axes.at(key).template get<std::string>();
+    return std::any_of(values.begin(), values.end(), [&](const auto& v) { return matches_pattern(v, actual); });
+  };
+  return std::all_of(exclusion.match.begin(), exclusion.match.end(), holds);
+}
+
+/// Everything that the runs of one request share.
+struct Plan {
+  const SuiteRequest& request;
+  Suite suite;
+  std::vector<Axis> known_axes;
+  std::vector<ChosenAxis> axes;
+  Architectures architectures;
+  Overrides set;
+};
+
+RunConfig make_run(const Plan& plan, const SuiteDataset& dataset, const Architecture& architecture,
+                   const AxisPoint& point) {
+  Overrides overrides = plan.suite.base;
+  if (dataset.embedded) overlay(overrides, plan.suite.embedded);
+  for (const auto& [axis, value] : point)
+    if (value != kAxisDefault) overlay(overrides, axis->at(value, "axis " + axis->name).set);
+  overlay(overrides, plan.set);
+  RunConfig run;
+  run.suite = plan.suite.name;
+  run.dataset = dataset.name;
+  run.architecture = architecture.name;
+  run.model = resolve_model(architecture, overrides);
+  run.settings = resolve_settings(overrides);
+  run.axes = Json::object();
+  for (const auto& [axis, value] : point) {
+    const std::string actual = value == kAxisDefault ? axis->value_of(run.model, run.settings) : value;
+    run.axes[axis->name] = actual.empty() ? kAxisDefault : actual;
+  }
+  run.precision = plan.request.precision;
+  run.device = plan.request.device;
+  return run;
+}
+
+void finish_run(RunConfig& run, const Plan& plan, int fold, std::uint64_t seed) {
+  run.fold = fold;
+  run.seed = seed;
+  run.name = run_name(run, find_architecture(run.architecture), plan.known_axes);
+  for (const auto& exclusion : plan.suite.exclude)
+    if (run.skip_reason.empty() && excludes(exclusion, run)) run.skip_reason = exclusion.reason;
+}
+
+void skip_repetitions(std::vector<RunConfig>& runs) {
+  std::map<std::string, const RunConfig*> first;
+  for (auto& run : runs) {
+    if (!run.skip_reason.empty()) continue;
+    const auto [same, is_new] = first.emplace(run.hash(), &run);
+    if (!is_new) run.skip_reason = "same as " + same->second->name + " (hash " + run.hash().substr(0, 8) + ")";
+  }
+}
+
+std::vector<RunConfig> shard_of(const std::vector<RunConfig>& runs, const SuiteRequest& request) {
+  if (request.shards < 1 || request.shard < 1 || request.shard > request.shards)
+    throw UserError("--shard expects i/n with i from 1 to n, as in 1/4");
+  std::vector<RunConfig> mine;
+  int index = 0;
+  for (const auto& run : runs) {
+    const bool is_mine = index % request.shards == request.shard - 1;
+    if (is_mine) mine.push_back(run);
+    if (run.skip_reason.empty()) ++index;  // skipped runs cost nothing: they do not count in the balance
+  }
+  return mine;
+}
+
+Plan make_plan(const SuiteRequest& request) {
+  Plan plan{request, load_suite(request.suite, "--suite"), all_axes(), {}, {}, parse_assignments(request.set, "--set")};
+  plan.architectures = chosen_architectures(request, plan.suite);
+  plan.axes = chosen_axes(axis_choices(request, plan.suite), plan.known_axes, plan.architectures);
+  require_no_conflict(plan.set, plan.axes);
+  require_known_options(plan.set, plan.architectures);
+  // The suite's own options are checked against its own architectures: --architecture may choose one that lacks some.
+  Architectures own;
+  for (const auto& pattern : plan.suite.architectures) add_matching(pattern, own);
+  require_known_options(plan.suite.base, own);
+  require_known_options(plan.suite.embedded, own);
+  return plan;
+}
+
+}  // namespace
+
+Json resolve_model(const Architecture& architecture, const Overrides& overrides) {
+  Json given = Json::object();
+  for (const auto& [name, placed] : overrides)
+    if (name.starts_with("model.") && architecture.options.has(name.substr(6))) given[name.substr(6)] = placed.value;
+  return architecture.options.resolve(given, [&](const std::string& key) { return overrides.at("model." + key).where; });
+}
+
+void require_known_options(const Overrides& overrides, const Architectures& architectures) {
+  std::set<std::string> known;
+  for (const auto* architecture : architectures)
+    for (const auto& name : architecture->options.names()) known.insert(name);
+  for (const auto& [name, placed] : overrides)
+    if (name.starts_with("model.") && !known.contains(name.substr(6)))
+      throw UserError(placed.where + ": " +
+                      unknown_name_message("architecture option", name.substr(6), {known.begin(), known.end()}));
+}
+
+std::vector<RunConfig> expand(const SuiteRequest& request) {
+  const Plan plan = make_plan(request);
+  std::vector<RunConfig> runs;
+  for (const auto& dataset : request.datasets)
+    for (const int fold : request.folds)
+      for (const auto seed : request.seeds.empty() ? plan.suite.seeds : request.seeds)
+        for (const auto* architecture : plan.architectures)
+          for (const auto& point : points_of(plan.axes, *architecture)) {
+            runs.push_back(make_run(plan, dataset, *architecture, point));
+            finish_run(runs.back(), plan, fold, seed);
+          }
+  skip_repetitions(runs);
+  return shard_of(runs, request);
+}
+
+}  // namespace m3d

@@ -1,0 +1,96 @@
+#include "ablations/run_config.h"
+
+#include "common/error.h"
+#include "common/hash.h"
+#include "common/nearest_name.h"
+
+namespace m3d {
+namespace {
+
+/// What is measured beside the result, and how often the state is saved, cannot change a result.
+Json settings_that_decide(Json settings) {
+  settings.erase("profile");
+  if (settings.contains("train")) settings["train"].erase("checkpoint_every_steps");
+  return settings;
+}
+
+template <class T>
+T get(const Json& json, const std::string& key, const std::string& where) {
+  if (!json.contains(key)) throw UserError(where + ": key '" + key + "' is missing");
+  try {
+    return json.at(key).get<T>();
+  } catch (const Json::type_error&) {
+    throw UserError(where + ": key '" + key + "' has a wrong type: " + json.at(key).dump());
+  }
+}
+
+Json object_at(const Json& json, const std::string& key, const std::string& where) {
+  const Json value = get<Json>(json, key, where);
+  if (!value.is_object()) throw UserError(where + ": key '" + key + "' expects a mapping, got " + value.dump());
+  return value;
+}
+
+/// Nested settings, every one present and checked.
+Json checked_settings(const Json& nested, const std::string& where) {
+  Json flat = Json::object();
+  for (const auto& [section, entries] : nested.items()) {
+    if (!entries.is_object()) throw UserError(where + ": settings '" + section + "' expects a mapping");
+    for (const auto& [key, value] : entries.items()) flat[section + "." + key] = value;
+  }
+  return nest_settings(settings_schema().resolve(flat, [&](const std::string&) { return where; }));
+}
+
+}  // namespace
+
+Json nest_settings(const Json& flat) {
+  Json nested = Json::object();
+  for (const auto& [name, value] : flat.items()) {
+    const auto dot = name.find('.');
+    nested[name.substr(0, dot)][name.substr(dot + 1)] = value;
+  }
+  return nested;
+}
+
+Json RunConfig::identity() const {
+  Json identity = {{"architecture", architecture}, {"dataset", dataset}, {"fold", fold},
+                   {"model", model}, {"precision", precision}, {"seed", seed},
+                   {"settings", settings_that_decide(settings)}};
+  // nlohmann::json keeps the keys of an object sorted, at every depth.
+  return Json(nlohmann::json(identity));
+}
+
+std::string RunConfig::hash() const { return content_hash(identity().dump()); }
+
+std::string RunConfig::folder_name() const { return name + "-" + hash().substr(0, 8); }
+
+Json RunConfig::to_json() const {
+  return {{"suite", suite}, {"dataset", dataset}, {"architecture", architecture}, {"name", name}, {"axes", axes},
+          {"fold", fold}, {"seed", seed}, {"precision", precision}, {"device", device}, {"model", model},
+          {"settings", settings}};
+}
+
+RunConfig RunConfig::from_json(const Json& json, const std::string& where) {
+  if (!json.is_object()) throw UserError(where + ": expected a mapping of names to values");
+  const Json expected = RunConfig{}.to_json();
+  for (const auto& [key, value] : json.items())
+    if (!expected.contains(key)) {
+      std::vector<std::string> known;
+      for (const auto& [name, unused] : expected.items()) known.push_back(name);
+      throw UserError(where + ": " + unknown_name_message("key", key, known));
+    }
+  RunConfig config;
+  config.suite = get<std::string>(json, "suite", where);
+  config.dataset = get<std::string>(json, "dataset", where);
+  config.architecture = get<std::string>(json, "architecture", where);
+  config.name = get<std::string>(json, "name", where);
+  config.axes = object_at(json, "axes", where);
+  config.model = object_at(json, "model", where);
+  config.settings = checked_settings(object_at(json, "settings", where), where);
+  config.fold = get<int>(json, "fold", where);
+  config.seed = get<std::uint64_t>(json, "seed", where);
+  config.precision = get<std::string>(json, "precision", where);
+  config.device = get<std::string>(json, "device", where);
+  return config;
+}
+
+}  // namespace m3d
