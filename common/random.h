@@ -35,4 +35,9 @@ class RandomStream {
   std::uint64_t counter_ = 0;
 };
 
+/// Element `index` of the values that the reference records derive from a name, in [-1, 1).
+inline double named_uniform(std::string_view name, std::uint64_t index) {
+  return static_cast<double>(splitmix64(fnv1a64(name) + index) >> 11) * 0x1.0p-53 * 2.0 - 1.0;
+}
+
 }  // namespace m3d
