@@ -13,7 +13,7 @@ namespace m3d {
 
 struct SlidingWindowOptions {
   Shape3 patch{};
-  double overlap = 0.5;          // step between tiles as a share of the patch, in (0, 1]
+  double overlap = 0.5;          // share of the patch that neighbouring tiles have in common at least, in [0, 1)
   bool gaussian = true;          // weight tiles by gaussian_weights; otherwise equally
   std::vector<int> mirror_axes;  // 0, 1, 2 of [D, H, W]: the mean over all flips of these axes
 };

@@ -1,1 +1,69 @@
-// Filled in the next commits.
+#include "suite/objective/radam.h"
+
+#include <cmath>
+
+namespace m3d {
+namespace {
+
+using State = torch::optim::AdamWParamState;
+
+/// The state of one parameter, zero before its first step.
+State& state_of(torch::optim::Optimizer& optimiser, const torch::Tensor& parameter) {
+  auto& entry = optimiser.state()[parameter.unsafeGetTensorImpl()];
+  if (!entry) {
+    auto state = std::make_unique<State>();
+    state->exp_avg(torch::zeros_like(parameter));
+    state->exp_avg_sq(torch::zeros_like(parameter));
+    entry = std::move(state);
+  }
+  return static_cast<State&>(*entry);
+}
+
+/// The factor of the adaptive step, or nothing while the variance is not tractable.
+std::optional<double> rectification(double beta2, double steps) {
+  const double decay = std::pow(beta2, steps);
+  const double limit = 2 / (1 - beta2) - 1;
+  const double length = limit - 2 * steps * decay / (1 - decay);
+  if (length <= 5) return std::nullopt;
+  return std::sqrt((length - 4) * (length - 2) * limit / ((limit - 4) * (limit - 2) * length));
+}
+
+}  // namespace
+
+RAdam::RAdam(std::vector<torch::Tensor> parameters, torch::optim::AdamWOptions options)
+    : torch::optim::AdamW(std::move(parameters), std::move(options)) {}
+
+torch::Tensor RAdam::step(LossClosure closure) {
+  const torch::NoGradGuard no_gradient;
+  torch::Tensor loss;
+  if (closure) {
+    const torch::AutoGradMode with_gradient(true);
+    loss = closure();
+  }
+  for (auto& group : param_groups_) {
+    const auto& options = static_cast<const torch::optim::AdamWOptions&>(group.options());
+    for (torch::Tensor& parameter : group.params())
+      if (parameter.grad().defined()) update(parameter, options);
+  }
+  return loss;
+}
+
+void RAdam::update(torch::Tensor& parameter, const torch::optim::AdamWOptions& options) {
+  const auto [beta1, beta2] = options.betas();
+  State& state = state_of(*this, parameter);
+  state.step(state.step() + 1);
+  const double steps = static_cast<double>(state.step());
+  torch::Tensor gradient = parameter.grad();
+  if (options.weight_decay() != 0) gradient = gradient.add(parameter, options.weight_decay());
+  state.exp_avg().lerp_(gradient, 1 - beta1);
+  state.exp_avg_sq().mul_(beta2).addcmul_(gradient, gradient, 1 - beta2);
+  const double rate = options.lr() / (1 - std::pow(beta1, steps));
+  if (const std::optional<double> factor = rectification(beta2, steps)) {
+    const double bias = std::sqrt(1 - std::pow(beta2, steps));
+    parameter.addcdiv_(state.exp_avg(), state.exp_avg_sq().sqrt().add_(options.eps()), -rate * *factor * bias);
+  } else {
+    parameter.add_(state.exp_avg(), -rate);
+  }
+}
+
+}  // namespace m3d

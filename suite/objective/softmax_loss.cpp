@@ -1,1 +1,283 @@
-// Filled in the next commits.
+#include "suite/objective/softmax_loss.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <stdexcept>
+
+namespace m3d {
+namespace {
+
+constexpr std::int64_t kChunk = 4096;  // voxels whose probabilities are visited together; part of the result's bits
+
+/// Sizes of [B, K, N] and how its voxels are cut into chunks.
+struct Layout {
+  std::int64_t batch, classes, voxels;
+  std::int64_t chunks_per_sample() const { return (voxels + kChunk - 1) / kChunk; }
+  std::int64_t chunks() const { return batch * chunks_per_sample(); }
+};
+
+/// One chunk: sample, first voxel and number of voxels.
+struct Chunk {
+  std::int64_t sample, begin, size;
+};
+
+Chunk chunk_at(const Layout& layout, std::int64_t index) {
+  const std::int64_t begin = index % layout.chunks_per_sample() * kChunk;
+  return {index / layout.chunks_per_sample(), begin, std::min(kChunk, layout.voxels - begin)};
+}
+
+/// What the loss needs of a sample (or chunk), by class: sums over voxels that count.
+struct Sums {
+  explicit Sums(std::int64_t classes)
+      : intersection(static_cast<std::size_t>(classes)), predicted(intersection), expected(intersection) {}
+  void add(const Sums& other) {
+    for (std::size_t k = 0; k < predicted.size(); ++k) {
+      intersection[k] += other.intersection[k];
+      predicted[k] += other.predicted[k];
+      expected[k] += other.expected[k];
+    }
+    cross_entropy += other.cross_entropy;
+    voxels += other.voxels;
+  }
+  std::vector<double> intersection, predicted, expected;
+  double cross_entropy = 0;
+  double voxels = 0;
+};
+
+/// Sum in a fixed order that the compiler can vectorise.
+template <class T>
+double sum_of(const T* values, std::int64_t size) {
+  std::array<double, 8> lanes{};
+  std::int64_t i = 0;
+  for (; i + 8 <= size; i += 8)
+    for (std::int64_t lane = 0; lane < 8; ++lane) lanes[static_cast<std::size_t>(lane)] += values[i + lane];
+  for (; i < size; ++i) lanes[0] += values[i];
+  double sum = 0;
+  for (const double lane : lanes) sum += lane;
+  return sum;
+}
+
+/// -log of the softmax at `expected` where the probability itself is too small to carry it.
+template <class T>
+double exact_cross_entropy(const T* logits, std::int64_t classes, std::int64_t stride, std::int64_t expected) {
+  double largest = logits[0], sum = 0;
+  for (std::int64_t k = 1; k < classes; ++k) largest = std::max<double>(largest, logits[k * stride]);
+  for (std::int64_t k = 0; k < classes; ++k) sum += std::exp(logits[k * stride] - largest);
+  return largest + std::log(sum) - logits[expected * stride];
+}
+
+/// Views of one sample of the tensors, and the rule which voxels count.
+template <class T>
+struct Sample {
+  const T* logits;
+  const T* probabilities;
+  const std::int64_t* target;
+  std::int64_t ignored;  // -1: none
+};
+
+template <class T>
+Sums sum_chunk(const Sample<T>& sample, const Layout& layout, const Chunk& chunk) {
+  Sums sums(layout.classes);
+  const std::int64_t stride = layout.voxels;
+  for (std::int64_t k = 0; k < layout.classes; ++k)
+    sums.predicted[static_cast<std::size_t>(k)] = sum_of(sample.probabilities + k * stride + chunk.begin, chunk.size);
+  for (std::int64_t n = chunk.begin; n < chunk.begin + chunk.size; ++n) {
+    const std::int64_t expected = sample.target[n];
+    const T* probability = sample.probabilities + n;
+    if (expected == sample.ignored) {
+      for (std::int64_t k = 0; k < layout.classes; ++k)
+        sums.predicted[static_cast<std::size_t>(k)] -= static_cast<double>(probability[k * stride]);
+      continue;
+    }
+    if (expected < 0 || expected >= layout.classes)
+      throw std::invalid_argument("segmentation_loss: class index " + std::to_string(expected) + " with " +
+                                  std::to_string(layout.classes) + " channels");
+    const double p = static_cast<double>(probability[expected * stride]);
+    sums.intersection[static_cast<std::size_t>(expected)] += p;
+    sums.expected[static_cast<std::size_t>(expected)] += 1;
+    sums.cross_entropy +=
+        p > 1e-30 ? -std::log(p) : exact_cross_entropy(sample.logits + n, layout.classes, stride, expected);
+    sums.voxels += 1;
+  }
+  return sums;
+}
+
+template <class T>
+Sample<T> sample_at(const at::Tensor& logits, const at::Tensor& probabilities, const at::Tensor& target,
+                    const LossOptions& options, const Layout& layout, std::int64_t sample) {
+  const std::int64_t offset = sample * layout.classes * layout.voxels;
+  return {logits.const_data_ptr<T>() + offset, probabilities.const_data_ptr<T>() + offset,
+          target.const_data_ptr<std::int64_t>() + sample * layout.voxels, options.ignore_label.value_or(-1)};
+}
+
+/// By sample; chunks are added in their order.
+template <class T>
+std::vector<Sums> sum_samples(const at::Tensor& logits, const at::Tensor& probabilities, const at::Tensor& target,
+                              const LossOptions& options, const Layout& layout) {
+  std::vector<Sums> chunks(static_cast<std::size_t>(layout.chunks()), Sums(layout.classes));
+  at::parallel_for(0, layout.chunks(), 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const Chunk chunk = chunk_at(layout, i);
+      chunks[static_cast<std::size_t>(i)] =
+          sum_chunk(sample_at<T>(logits, probabilities, target, options, layout, chunk.sample), layout, chunk);
+    }
+  });
+  std::vector<Sums> samples(static_cast<std::size_t>(layout.batch), Sums(layout.classes));
+  for (std::int64_t i = 0; i < layout.chunks(); ++i)
+    samples[static_cast<std::size_t>(chunk_at(layout, i).sample)].add(chunks[static_cast<std::size_t>(i)]);
+  return samples;
+}
+
+/// Value of the loss, and its derivative by the probabilities: `by_overlap` + `by_volume` where a class is expected,
+/// `by_volume` elsewhere, and `by_voxel` the factor of (p - [expected]) by the logits.
+struct Objective {
+  double value = 0;
+  std::vector<std::vector<double>> by_overlap, by_volume;  // [B][K]
+  double by_voxel = 0;
+};
+
+Objective objective_of(const std::vector<Sums>& samples, const Layout& layout, const LossOptions& options) {
+  Sums all(layout.classes);
+  for (const Sums& sample : samples) all.add(sample);
+  const std::vector<double> none(static_cast<std::size_t>(layout.classes), 0.0);
+  Objective objective;
+  objective.by_overlap.assign(samples.size(), none);
+  objective.by_volume = objective.by_overlap;
+  const double terms = static_cast<double>((layout.classes - 1) * (options.batch_dice ? 1 : layout.batch));
+  for (std::size_t b = 0; b < samples.size(); ++b) {
+    const Sums& sums = options.batch_dice ? all : samples[b];
+    for (std::size_t k = 1; k < none.size(); ++k) {
+      const double numerator = 2 * sums.intersection[k] + kDiceSmoothing;
+      const double denominator = std::max(sums.predicted[k] + sums.expected[k] + kDiceSmoothing, kDiceFloor);
+      if (b == 0 || !options.batch_dice) objective.value -= options.dice_weight * numerator / denominator / terms;
+      objective.by_overlap[b][k] = -2 * options.dice_weight / denominator / terms;
+      objective.by_volume[b][k] = options.dice_weight * numerator / (denominator * denominator) / terms;
+    }
+  }
+  if (all.voxels > 0) {
+    objective.by_voxel = options.cross_entropy_weight / all.voxels;
+    objective.value += objective.by_voxel * all.cross_entropy;
+  }
+  return objective;
+}
+
+/// gradient[k] = p[k] (volume[k] + c - s), plus p[t] overlap[t] - c at the expected class t, where
+/// s = Σ p[k] volume[k] + p[t] overlap[t] is the softmax's coupling. `coupling` is scratch of kChunk values.
+template <class T>
+void differentiate_chunk(const Sample<T>& sample, const Layout& layout, const Chunk& chunk, const Objective& objective,
+                         double upstream, T* coupling, T* gradient) {
+  const std::int64_t stride = layout.voxels;
+  const T* probabilities = sample.probabilities + chunk.begin;
+  const std::int64_t* target = sample.target + chunk.begin;
+  const std::vector<double>& overlap = objective.by_overlap[static_cast<std::size_t>(chunk.sample)];
+  const std::vector<double>& volume = objective.by_volume[static_cast<std::size_t>(chunk.sample)];
+  const T by_voxel = static_cast<T>(objective.by_voxel * upstream);
+  std::fill(coupling, coupling + chunk.size, T(0));
+  for (std::int64_t k = 0; k < layout.classes; ++k) {
+    const T factor = static_cast<T>(volume[static_cast<std::size_t>(k)] * upstream);
+    for (std::int64_t n = 0; n < chunk.size; ++n) coupling[n] += factor * probabilities[k * stride + n];
+  }
+  const auto overlap_term = [&](std::int64_t n) {
+    return static_cast<T>(overlap[static_cast<std::size_t>(target[n])] * upstream) *
+           probabilities[target[n] * stride + n];
+  };
+  for (std::int64_t n = 0; n < chunk.size; ++n)
+    if (target[n] != sample.ignored) coupling[n] += overlap_term(n);
+  for (std::int64_t k = 0; k < layout.classes; ++k) {
+    const T factor = static_cast<T>(volume[static_cast<std::size_t>(k)] * upstream) + by_voxel;
+    for (std::int64_t n = 0; n < chunk.size; ++n)
+      gradient[k * stride + n] = probabilities[k * stride + n] * (factor - coupling[n]);
+  }
+  for (std::int64_t n = 0; n < chunk.size; ++n) {
+    if (target[n] != sample.ignored) {
+      gradient[target[n] * stride + n] += overlap_term(n) - by_voxel;
+    } else {
+      for (std::int64_t k = 0; k < layout.classes; ++k) gradient[k * stride + n] = 0;
+    }
+  }
+}
+
+template <class T>
+at::Tensor differentiate(const at::Tensor& logits, const at::Tensor& probabilities, const at::Tensor& target,
+                         const LossOptions& options, const Layout& layout, double upstream) {
+  const Objective objective =
+      objective_of(sum_samples<T>(logits, probabilities, target, options, layout), layout, options);
+  at::Tensor gradient = at::empty_like(logits);
+  T* out = gradient.mutable_data_ptr<T>();
+  at::parallel_for(0, layout.chunks(), 1, [&](std::int64_t begin, std::int64_t end) {
+    std::vector<T> coupling(static_cast<std::size_t>(kChunk));
+    for (std::int64_t i = begin; i < end; ++i) {
+      const Chunk chunk = chunk_at(layout, i);
+      differentiate_chunk(sample_at<T>(logits, probabilities, target, options, layout, chunk.sample), layout, chunk,
+                          objective, upstream, coupling.data(),
+                          out + chunk.sample * layout.classes * layout.voxels + chunk.begin);
+    }
+  });
+  return gradient;
+}
+
+Layout layout_of(const at::Tensor& logits) { return {logits.size(0), logits.size(1), logits.size(2)}; }
+
+class FusedSoftmaxLoss : public torch::autograd::Function<FusedSoftmaxLoss> {
+ public:
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& logits,
+                            const at::Tensor& target, const LossOptions& options) {
+    const at::Tensor probabilities = at::softmax(logits, 1);
+    const Layout layout = layout_of(logits);
+    double value = 0;
+    AT_DISPATCH_FLOATING_TYPES(logits.scalar_type(), "softmax_loss", [&] {
+      value =
+          objective_of(sum_samples<scalar_t>(logits, probabilities, target, options, layout), layout, options).value;
+    });
+    context->save_for_backward({logits, probabilities, target});
+    context->saved_data["batch_dice"] = options.batch_dice;
+    context->saved_data["dice_weight"] = options.dice_weight;
+    context->saved_data["cross_entropy_weight"] = options.cross_entropy_weight;
+    context->saved_data["ignore_label"] = options.ignore_label.value_or(-1);
+    return at::scalar_tensor(value, logits.options());
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 const torch::autograd::variable_list& upstream) {
+    const auto saved = context->get_saved_variables();
+    LossOptions options;
+    options.batch_dice = context->saved_data["batch_dice"].toBool();
+    options.dice_weight = context->saved_data["dice_weight"].toDouble();
+    options.cross_entropy_weight = context->saved_data["cross_entropy_weight"].toDouble();
+    if (const std::int64_t ignored = context->saved_data["ignore_label"].toInt(); ignored >= 0)
+      options.ignore_label = ignored;
+    at::Tensor gradient;
+    AT_DISPATCH_FLOATING_TYPES(saved[0].scalar_type(), "softmax_loss_backward", [&] {
+      gradient = differentiate<scalar_t>(saved[0], saved[1], saved[2], options, layout_of(saved[0]),
+                                         upstream[0].item<double>());
+    });
+    return {gradient, at::Tensor(), at::Tensor()};
+  }
+};
+
+}  // namespace
+
+at::Tensor fused_softmax_loss(const at::Tensor& logits, const at::Tensor& classes, const LossOptions& options) {
+  return FusedSoftmaxLoss::apply(logits.contiguous(), classes.contiguous(), options);
+}
+
+at::Tensor composite_softmax_loss(const at::Tensor& logits, const at::Tensor& classes, const LossOptions& options) {
+  const std::int64_t ignored = options.ignore_label.value_or(-1);
+  const at::Tensor counted = classes != ignored;
+  const at::Tensor log_probabilities = at::log_softmax(logits, 1);
+  const at::Tensor expected = at::zeros_like(logits).scatter_(1, (classes * counted).unsqueeze(1), 1) *
+                              counted.unsqueeze(1).to(logits.scalar_type());
+  const at::Tensor predicted = log_probabilities.exp() * counted.unsqueeze(1);
+  const std::vector<std::int64_t> summed =
+      options.batch_dice ? std::vector<std::int64_t>{0, 2} : std::vector<std::int64_t>{2};
+  const at::Tensor overlap = (predicted * expected).sum(summed), volume = predicted.sum(summed) + expected.sum(summed);
+  const at::Tensor dice = (2 * overlap + kDiceSmoothing) / (volume + kDiceSmoothing).clamp_min(kDiceFloor);
+  const at::Tensor foreground = dice.narrow(-1, 1, logits.size(1) - 1).mean();
+  const at::Tensor cross_entropy = -(log_probabilities * expected).sum() / counted.sum().clamp_min(1);
+  return options.cross_entropy_weight * cross_entropy - options.dice_weight * foreground;
+}
+
+}  // namespace m3d
