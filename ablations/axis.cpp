@@ -38,7 +38,7 @@ AxisValue read_value(const LayeredYaml& yaml, const Json& list, std::size_t inde
 }
 
 std::vector<AxisValue> read_values(const LayeredYaml& yaml, const std::string& axis) {
-  const Json list = yaml.list("/values");
+  const Json& list = yaml.list("/values");
   std::vector<AxisValue> values;
   for (std::size_t i = 0; i < list.size(); ++i) {
     AxisValue value = read_value(yaml, list, i, axis);
@@ -62,7 +62,7 @@ Axis read_axis(const fs::path& file) {
   axis.values = read_values(yaml, axis.name);
   if (!yaml.has("/default")) throw UserError(yaml.where("") + ": key 'default' is missing");
   axis.default_value = axis.at(plain_text(yaml.at("/default")), yaml.where("/default")).value;
-  const Json architectures = yaml.list("/architectures");
+  const Json& architectures = yaml.list("/architectures");
   for (std::size_t i = 0; i < architectures.size(); ++i)
     axis.architectures.push_back(yaml.text("/architectures/" + std::to_string(i)));
   if (axis.architectures.empty()) axis.architectures.push_back("*");

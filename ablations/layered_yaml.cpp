@@ -51,14 +51,16 @@ std::string LayeredYaml::text(const std::string& pointer) const {
 
 std::string LayeredYaml::text_or_empty(const std::string& pointer) const { return has(pointer) ? text(pointer) : ""; }
 
-Json LayeredYaml::mapping(const std::string& pointer) const {
-  if (!has(pointer)) return Json::object();
+const Json& LayeredYaml::mapping(const std::string& pointer) const {
+  static const Json empty = Json::object();
+  if (!has(pointer)) return empty;
   if (!at(pointer).is_object()) throw UserError(where(pointer) + ": expected a mapping of names to values");
   return at(pointer);
 }
 
-Json LayeredYaml::list(const std::string& pointer) const {
-  if (!has(pointer)) return Json::array();
+const Json& LayeredYaml::list(const std::string& pointer) const {
+  static const Json empty = Json::array();
+  if (!has(pointer)) return empty;
   if (!at(pointer).is_array()) throw UserError(where(pointer) + ": expected a list, as in [a, b]");
   return at(pointer);
 }

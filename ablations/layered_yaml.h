@@ -25,8 +25,8 @@ class LayeredYaml {
   /// The string at `pointer`, empty when it is missing.
   std::string text_or_empty(const std::string& pointer) const;
   /// The mapping or list at `pointer`, empty when missing. Throws UserError for another type.
-  Json mapping(const std::string& pointer) const;
-  Json list(const std::string& pointer) const;
+  const Json& mapping(const std::string& pointer) const;
+  const Json& list(const std::string& pointer) const;
   /// Throws UserError unless the mapping at `pointer` has only `known` keys.
   void require_known_keys(const std::string& pointer, const std::vector<std::string>& known) const;
 

@@ -41,7 +41,7 @@ std::vector<OptionSpec> schedule_settings() {
       {"train.epochs", integer, 1000, "epochs", {}, 1},
       {"train.iterations_per_epoch", integer, 250, "steps an epoch", {}, 1},
       {"train.validation_iterations", integer, 50, "validation batches an epoch (pseudo-Dice)", {}, 0},
-      {"train.checkpoint_every_steps", integer, 250, "steps between checkpoints", {}, 1},
+      {"train.checkpoint_every_steps", integer, 0, "steps between checkpoints; 0: at the ends of epochs only", {}, 0},
   };
 }
 

@@ -65,7 +65,7 @@ Overrides read_base(const LayeredYaml& yaml, const std::string& pointer, const s
 }
 
 void require_scalars_once(const LayeredYaml& yaml, const std::string& pointer) {
-  const Json list = yaml.list(pointer);
+  const Json& list = yaml.list(pointer);
   if (list.empty()) throw UserError(yaml.where(pointer) + ": the list is empty");
   for (std::size_t i = 0; i < list.size(); ++i) {
     const std::string where = yaml.where(pointer + "/" + std::to_string(i));

@@ -1,0 +1,101 @@
+// m3d-bench profile: parameters and multiply-accumulates of an architecture, nothing run.
+#include <cstdio>
+
+#include "ablations/expand.h"
+#include "architectures/macs.h"
+#include "common/error.h"
+#include "suite/cli/command.h"
+#include "suite/cli/output.h"
+
+namespace m3d {
+namespace {
+
+struct ProfileOptions {
+  std::string architecture;
+  std::vector<std::string> set;
+  std::vector<std::int64_t> patch = {128, 128, 128};
+  std::int64_t channels = 1;
+  std::int64_t classes = 16;
+  bool json = false;
+};
+
+struct Costs {
+  std::int64_t parameters = 0;
+  MacCounts macs;
+};
+
+Costs costs_of(const Architecture& architecture, const NetworkInput& input, const Json& model) {
+  return {count_parameters(*architecture.build(input, model, 0)), count_macs(architecture, input, model)};
+}
+
+void require_divisible(const NetworkInput& input, const Architecture& architecture, const Json& model) {
+  const auto divisors = architecture.divisors(model);
+  for (std::size_t axis = 0; axis < 3; ++axis)
+    if (input.patch[axis] < 1 || input.patch[axis] % divisors[axis] != 0)
+      throw UserError("--patch: " + architecture.name + " needs multiples of " + Json(divisors).dump() + ", got " +
+                      Json(input.patch).dump());
+}
+
+Json costs_json(const Architecture& architecture, const NetworkInput& input, const Json& model, const Costs& costs) {
+  return {{"architecture", architecture.name},
+          {"title", architecture.title},
+          {"model", model},
+          {"patch", input.patch},
+          {"channels", input.channels},
+          {"classes", input.classes},
+          {"parameters", costs.parameters},
+          {"macs", {{"total", costs.macs.total()}, {"convolution", costs.macs.convolution},
+                    {"linear", costs.macs.linear}, {"attention", costs.macs.attention}, {"scan", costs.macs.scan}}},
+          {"scan_state_updates", costs.macs.scan_state_updates}};
+}
+
+void print_costs(const Json& costs) {
+  std::vector<std::vector<std::string>> rows;
+  const auto add = [&](const std::string& name, const Json& value) {
+    rows.push_back({name, value.dump(), short_count(value.get<std::int64_t>())});
+  };
+  std::printf("%s at patch %s, %s channels, %s classes\n", costs["title"].get<std::string>().c_str(),
+              costs["patch"].dump().c_str(), costs["channels"].dump().c_str(), costs["classes"].dump().c_str());
+  add("parameters", costs["parameters"]);
+  for (const auto& [name, value] : costs["macs"].items()) add("MACs, " + name, value);
+  add("scan state updates", costs["scan_state_updates"]);
+  print_table(rows);
+}
+
+int run_profile(const ProfileOptions& options) {
+  const Architecture& architecture = find_architecture(options.architecture);
+  const Overrides overrides = parse_assignments(options.set, "--set");
+  for (const auto& [name, placed] : overrides)
+    if (!name.starts_with("model."))
+      throw UserError("--set " + name + ": profile takes the architecture's options only, as in scan=tri");
+  require_known_options(overrides, {&architecture});
+  const Json model = resolve_model(architecture, overrides);
+  const NetworkInput input{options.channels, options.classes, {options.patch[0], options.patch[1], options.patch[2]}};
+  require_divisible(input, architecture, model);
+  const Json costs = costs_json(architecture, input, model, costs_of(architecture, input, model));
+  if (options.json) return print_json(costs);
+  print_costs(costs);
+  return 0;
+}
+
+}  // namespace
+
+void add_profile(CLI::App& app, Command& chosen) {
+  auto options = std::make_shared<ProfileOptions>();
+  CLI::App* profile = app.add_subcommand(
+      "profile", "Parameters and multiply-accumulates by operator class (batch 1, all heads built; a scan counts 3 a "
+                 "state update). Widths are the paper's unless --set says otherwise.\n\nExamples:\n"
+                 "  m3d-bench profile --architecture ulike_mamba_3d --set scan=tri\n"
+                 "  m3d-bench profile --architecture ulike_trans_sra --patch 96,96,96 --channels 4 --classes 3 --json");
+  profile->add_option("--architecture", options->architecture, "name; see list architectures")->required();
+  profile->add_option("--set", options->set, "an option of the architecture, as in scan=tri")->type_name("KEY=VALUE");
+  profile->add_option("--patch", options->patch, "voxels (default 128,128,128)")
+      ->delimiter(',')->expected(3)->type_name("D,H,W");
+  profile->add_option("--channels", options->channels, "input channels (default 1)")->check(CLI::PositiveNumber);
+  profile->add_option("--classes", options->classes, "output classes, background included (default 16)")
+      ->check(CLI::PositiveNumber);
+  profile->add_flag("--json", options->json, "one JSON document on stdout");
+  profile->callback([options, &chosen] { chosen = [options] { return run_profile(*options); }; });
+}
+
+}  // namespace m3d

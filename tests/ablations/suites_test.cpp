@@ -1,0 +1,53 @@
+// The suites, axes and recipes that are delivered: every one expands on embedded and on real data.
+#include <set>
+
+#include "ablations/expand.h"
+#include "tests/catch.h"
+
+using namespace m3d;
+
+namespace {
+
+std::vector<RunConfig> expanded(const std::string& suite) {
+  SuiteRequest request;
+  request.suite = suite;
+  request.datasets = {{"phantom_mri", true}, {"totalseg_mri", false}};
+  return expand(request);
+}
+
+std::size_t to_do(const std::vector<RunConfig>& runs) {
+  return static_cast<std::size_t>(
+      std::count_if(runs.begin(), runs.end(), [](const RunConfig& run) { return run.skip_reason.empty(); }));
+}
+
+}  // namespace
+
+TEST_CASE("every delivered suite expands") {
+  for (const auto& name : suite_names()) {
+    INFO(name);
+    const auto runs = expanded(name);
+    CHECK(load_suite(name, "test").name == name);
+    CHECK(to_do(runs) >= 2);
+  }
+}
+
+TEST_CASE("the suites ask the paper's questions") {
+  CHECK(to_do(expanded("scanning")) == 2 * 6);
+  CHECK(to_do(expanded("multiscale")) == 2 * (5 + 4));
+  CHECK(to_do(expanded("architecture")) == 2 * 5);
+  CHECK(to_do(expanded("cumulative")) == 2 * 4);
+}
+
+TEST_CASE("every axis's default is what the architectures it applies to have unless told otherwise") {
+  for (const auto& axis : all_axes()) {
+    INFO(axis.name);
+    std::set<std::string> defaults;
+    for (const auto& name : architecture_names()) {
+      const Architecture& architecture = find_architecture(name);
+      if (!axis.applies_to(architecture)) continue;
+      defaults.insert(axis.value_of(resolve_model(architecture, {}), Json::object()));
+      for (const auto& value : axis.values) CHECK_NOTHROW(resolve_model(architecture, value.set));
+    }
+    CHECK(defaults.contains(axis.default_value));
+  }
+}
