@@ -1,0 +1,58 @@
+#pragma once
+// RunConfig.settings, read once into typed values. Names, defaults and bounds are those of ablations' settings_schema().
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "common/strict_yaml.h"
+
+namespace m3d {
+
+struct DataSettings {
+  std::vector<std::int64_t> patch;  // [D, H, W] in voxels; empty: derived from the dataset
+  std::int64_t batch_size = 2;
+  double foreground_fraction = 0.33;
+  bool mirror = true;
+  std::int64_t max_classes = 0;  // 0: all
+  std::int64_t max_cases = 0;
+  std::int64_t max_validation_cases = 0;
+};
+
+struct TrainSettings {
+  std::int64_t epochs = 1;
+  std::int64_t iterations_per_epoch = 1;
+  std::int64_t validation_iterations = 0;
+  std::int64_t checkpoint_every_steps = 0;  // 0: at the ends of epochs only
+  double gradient_clip = 0;                 // 0: none
+  bool deep_supervision = true;
+  bool batch_dice = false;
+  double dice_weight = 1;
+  double cross_entropy_weight = 1;
+  std::int64_t total_steps() const { return epochs * iterations_per_epoch; }
+};
+
+struct InferSettings {
+  double overlap = 0.5;
+  bool mirror = false;
+  bool gaussian = true;
+  std::string checkpoint = "final";  // or "best"
+};
+
+struct ProfileSettings {
+  bool enabled = true;
+  std::int64_t warmup = 1;
+  std::int64_t repeats = 3;
+};
+
+struct RunSettings {
+  DataSettings data;
+  TrainSettings train;
+  InferSettings infer;
+  ProfileSettings profile;
+};
+
+/// `settings` is {"data": {...}, "train": {...}, "infer": {...}, "profile": {...}}. Null and absent keys keep the defaults
+/// above. Throws UserError for values that contradict each other.
+RunSettings read_settings(const Json& settings);
+
+}  // namespace m3d

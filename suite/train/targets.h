@@ -1,0 +1,29 @@
+#pragma once
+// From batches of label values to the tensors that networks and losses see.
+#include "architectures/registry.h"
+#include "datasets/preprocessing.h"
+
+namespace m3d {
+
+/// What the network's channels mean.
+struct TargetSpec {
+  std::vector<LabelClass> classes;  // without background
+  bool region_based = false;        // a sigmoid per class; else softmax over background + classes
+  /// Channels of the network's output.
+  std::int64_t channels() const { return static_cast<std::int64_t>(classes.size()) + (region_based ? 0 : 1); }
+};
+
+/// The first `count` classes of a dataset (0: all), groups and painting order cut to match; the other structures become
+/// background.
+Dataset with_first_classes(Dataset dataset, std::int64_t count);
+
+TargetSpec target_spec_of(const Dataset& dataset);
+
+/// [B, C, D, H, W] float32. The tensor reads the batch's memory, which must outlive it.
+torch::Tensor image_tensor(const Batch& batch);
+
+/// Region-based: [B, K, D, H, W] float32 in {0, 1}. Softmax: [B, D, H, W] int64, 1 + position of the class in
+/// `spec.classes`, 0 for everything else.
+torch::Tensor target_tensor(const Batch& batch, const TargetSpec& spec);
+
+}  // namespace m3d
