@@ -14,7 +14,7 @@ void generate_phantom(const std::string& name, const std::filesystem::path& data
   for (int index = 0; index < phantom_case_count(); ++index) {
     const PhantomCase phantom = make_phantom_case(name, index);
     for (std::size_t c = 0; c < phantom.channels.size(); ++c) {
-      char ending[24];
+      char ending[32];
       std::snprintf(ending, sizeof ending, "_%04zu.nii.gz", c);
       write_image(dataset_folder / "imagesTr" / (phantom.id + ending), phantom.channels[c]);
     }
