@@ -83,8 +83,8 @@ std::unique_ptr<FolderLock> lock_generation(const fs::path& root, const fs::path
     if (is_dataset_folder(folder)) return nullptr;
     try {
       return std::make_unique<FolderLock>(place);
-    } catch (const UserError& busy) {
-      if (waited == 0) log(LogLevel::info, std::string(busy.what()) + " (generating the dataset); waiting for it");
+    } catch (const UserError&) {
+      if (waited == 0) log(LogLevel::info, "another process is generating " + folder.string() + "; waiting for it");
       if (waited > 3000) throw;
     }
     if (interrupt_requested()) throw Interrupted();

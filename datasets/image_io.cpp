@@ -83,15 +83,10 @@ void with_reader(const fs::path& file, const Use& use) {
   }
 }
 
+/// After conversion to float32: values beyond its range have become infinite.
 void require_finite(const fs::path& file, const ImageF& image) {
   const auto bad = std::find_if(image.voxels.begin(), image.voxels.end(), [](float v) { return !std::isfinite(v); });
-  if (bad == image.voxels.end()) return;
-  const auto index = bad - image.voxels.begin();
-  const auto [depth, height, width] = image.shape();
-  const auto count = std::count_if(bad, image.voxels.end(), [](float v) { return !std::isfinite(v); });
-  throw UserError(file.string() + ": " + std::to_string(count) + " voxels are NaN or infinite, the first at z=" +
-                  std::to_string(index / (height * width)) + ", y=" + std::to_string(index / width % height) +
-                  ", x=" + std::to_string(index % width) + "; correct the image or leave the case out");
+  if (bad != image.voxels.end()) throw not_finite(file, bad - image.voxels.begin(), image.shape());
 }
 
 template <class T>

@@ -4,6 +4,8 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include <algorithm>
+#include <bit>
 #include <cmath>
 #include <fstream>
 #include <memory>
@@ -24,22 +26,60 @@ constexpr double kLargestShear = 0.01;
 using NiftiPointer = std::unique_ptr<nifti_image, decltype(&nifti_image_free)>;
 using GzPointer = std::unique_ptr<gzFile_s, decltype(&gzclose)>;
 
-bool is_compressed(const fs::path& file) { return file.extension() == ".gz"; }
-
 NiftiPointer read_header(const fs::path& file, bool with_voxels) {
   nifti_set_debug_level(0);
   return {nifti_image_read(file.c_str(), with_voxels), nifti_image_free};
 }
 
-/// Bytes of the file after decompression; throws when the compressed stream is cut off or damaged.
-std::uint64_t decompressed_size(const fs::path& file) {
-  GzPointer stream(gzopen(file.c_str(), "rb"), gzclose);
+GzPointer open_stream(const fs::path& file) {
+  GzPointer stream(gzopen(file.c_str(), "rb"), gzclose);  // reads uncompressed files as they are
   if (!stream) throw UserError("cannot read " + file.string() + ": check its permissions");
   gzbuffer(stream.get(), kChunk);
-  std::vector<char> chunk(kChunk);
-  std::uint64_t total = 0;
-  int count = 0;
-  while ((count = gzread(stream.get(), chunk.data(), kChunk)) > 0) total += static_cast<std::uint64_t>(count);
+  return stream;
+}
+
+bool has_nifti_magic(const fs::path& file) {
+  nifti_1_header header;
+  const GzPointer stream = open_stream(file);
+  return gzread(stream.get(), &header, sizeof header) == static_cast<int>(sizeof header) &&
+         std::string_view(header.magic, 3) == "n+1";
+}
+
+template <class T>
+std::ptrdiff_t find_not_finite(const std::vector<char>& bytes, std::size_t used, bool swapped) {
+  for (std::size_t at = 0; at + sizeof(T) <= used; at += sizeof(T)) {
+    char voxel[sizeof(T)];
+    std::copy_n(bytes.data() + at, sizeof(T), voxel);
+    if (swapped) std::reverse(voxel, voxel + sizeof(T));
+    if (!std::isfinite(std::bit_cast<T>(voxel))) return static_cast<std::ptrdiff_t>(at / sizeof(T));
+  }
+  return -1;
+}
+
+/// libnifti, and so ITK, puts 0 for NaN and infinite voxels without a word: they must be seen in the file itself.
+void require_finite(const fs::path& file, const nifti_image& header, const std::vector<char>& bytes, std::size_t used,
+                    std::uint64_t first_voxel) {
+  const bool swapped = header.byteorder != nifti_short_order();
+  std::ptrdiff_t found = -1;
+  if (header.datatype == NIFTI_TYPE_FLOAT32) found = find_not_finite<float>(bytes, used, swapped);
+  if (header.datatype == NIFTI_TYPE_FLOAT64) found = find_not_finite<double>(bytes, used, swapped);
+  if (found < 0) return;
+  const auto index = static_cast<std::int64_t>(first_voxel) + found;
+  throw not_finite(file, index, {header.nz, header.ny, header.nx});
+}
+
+/// Reads the voxels to the end of the file; returns the file's size after decompression. Throws for a compressed stream
+/// that is cut off or damaged, and for voxels that are not finite.
+std::uint64_t check_voxels(const fs::path& file, const nifti_image& header) {
+  const GzPointer stream = open_stream(file);
+  std::vector<char> bytes(std::max(kChunk, static_cast<std::size_t>(header.iname_offset)));
+  int count = gzread(stream.get(), bytes.data(), static_cast<unsigned>(header.iname_offset));
+  std::uint64_t total = static_cast<std::uint64_t>(std::max(count, 0)), voxel_bytes = 0;
+  while (count > 0 && (count = gzread(stream.get(), bytes.data(), kChunk)) > 0) {
+    require_finite(file, header, bytes, static_cast<std::size_t>(count),
+                   voxel_bytes / static_cast<std::uint64_t>(header.nbyper));
+    total += static_cast<std::uint64_t>(count), voxel_bytes += static_cast<std::uint64_t>(count);
+  }
   int code = Z_OK;
   gzerror(stream.get(), &code);
   if (code != Z_OK)
@@ -62,7 +102,8 @@ void require_three_dimensions(const fs::path& file, const nifti_image& header) {
 
 NiftiPointer checked_header(const fs::path& file) {
   if (!fs::is_regular_file(file)) throw UserError("cannot read " + file.string() + ": no such file");
-  NiftiPointer header = read_header(file, false);
+  NiftiPointer header(nullptr, nifti_image_free);
+  if (has_nifti_magic(file)) header = read_header(file, false);
   if (!header || header->nifti_type != NIFTI_FTYPE_NIFTI1_1)
     throw UserError(file.string() +
                     ": not a NIfTI-1 image (or cut off within its header); convert it to .nii.gz, or copy it again");
@@ -116,13 +157,20 @@ double straighten(const fs::path& file, nifti_image& image) {
 
 }  // namespace
 
+UserError not_finite(const fs::path& file, std::int64_t index, const Shape3& shape) {
+  const auto [depth, height, width] = shape;
+  return UserError(file.string() + ": voxel z=" + std::to_string(index / (height * width)) +
+                   ", y=" + std::to_string(index / width % height) + ", x=" + std::to_string(index % width) +
+                   " is NaN or infinite; correct the image or leave the case out");
+}
+
 void require_nifti_header(const fs::path& file) { checked_header(file); }
 
 void require_whole_nifti(const fs::path& file) {
   const NiftiPointer header = checked_header(file);
   const std::uint64_t needed = static_cast<std::uint64_t>(header->iname_offset) +
                                static_cast<std::uint64_t>(header->nvox) * static_cast<std::uint64_t>(header->nbyper);
-  const std::uint64_t found = is_compressed(file) ? decompressed_size(file) : fs::file_size(file);
+  const std::uint64_t found = check_voxels(file, *header);
   if (found < needed)
     throw UserError(file.string() + ": truncated: its header announces " + std::to_string(needed) + " bytes, " +
                     std::to_string(found) + " are there; copy or download the file again");
