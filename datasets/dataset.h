@@ -24,17 +24,17 @@ struct CaseFiles {
 };
 
 struct Dataset {
-  std::string name;                         // the command line's name, or the folder's
-  std::filesystem::path folder;             // Dataset901_PhantomMRI
-  std::vector<std::string> channel_names;   // "CT", "T1" …: they choose the normalisation
-  std::vector<LabelClass> classes;          // without background and ignore; by value, regions as in dataset.json
-  bool region_based = false;                // sigmoid per class instead of softmax over background + classes
-  std::vector<int> regions_class_order;     // value painted for class i, in painting order (region-based only)
-  std::optional<int> ignore_label;          // unlabelled voxels; prepared cases hold -1 there, batches 0
+  std::string name;                        // the command line's name, or the folder's
+  std::filesystem::path folder;            // Dataset901_PhantomMRI
+  std::vector<std::string> channel_names;  // "CT", "T1" …: they choose the normalisation
+  std::vector<LabelClass> classes;         // without background and ignore; by value, regions as in dataset.json
+  bool region_based = false;               // sigmoid per class instead of softmax over background + classes
+  std::vector<int> regions_class_order;    // value painted for class i, in painting order (region-based only)
+  std::optional<int> ignore_label;         // unlabelled voxels; prepared cases hold -1 there, batches 0
   std::map<std::string, std::vector<std::string>> groups;  // "anatomy" → class names; empty where none are named
   double nsd_tolerance_mm = 1.0;
-  bool embedded = false;                    // a phantom of ours
-  std::vector<CaseFiles> training;          // sorted by id
+  bool embedded = false;            // a phantom of ours
+  std::vector<CaseFiles> training;  // sorted by id
 };
 
 /// Values that may occur in a label file of this dataset (background included).
@@ -57,8 +57,8 @@ Json dataset_descriptor(const std::string& name);
 /// follows), broken or empty folder, missing channel file.
 Dataset open_dataset(const std::string& name, const DataRoots& roots);
 
-/// Metadata only, never generating or requiring data: classes, channels, groups, embedded. Where an embedded dataset has
-/// not been generated or a real one is absent, `training` is empty. Used by --dry-run for embedded datasets.
+/// Metadata only, never generating or requiring data: classes, channels, groups, embedded. Where an embedded dataset
+/// has not been generated or a real one is absent, `training` is empty. Used by --dry-run for embedded datasets.
 Dataset describe_dataset(const std::string& name, const DataRoots& roots);
 
 /// Reads one case: image channels and label, all of one geometry. Throws UserError for different geometries, label

@@ -65,7 +65,11 @@ DatasetLocation locate_id(const std::string& digits, const DataRoots& roots) {
       throw UserError("--dataset " + digits + " is ambiguous: " + listing(found) + "; give the folder's name");
     if (found.size() == 1) return location_of_folder(found.front());
   }
-  throw UserError("no folder " + prefix + "… for --dataset " + digits + "; searched: " + listing(searched_roots(roots)));
+  for (const auto& name : dataset_names())
+    for (const auto& pattern : folder_patterns(name))
+      if (pattern.starts_with(prefix)) return {name, true, dataset_descriptor(name).value("embedded", false), {}};
+  throw UserError("no folder " + prefix + "… for --dataset " + digits +
+                  "; searched: " + listing(searched_roots(roots)));
 }
 
 DatasetLocation locate_folder_name(const std::string& folder_name, const DataRoots& roots) {
@@ -144,7 +148,8 @@ std::string absent_message(const std::string& name, const DataRoots& roots) {
          "\n  get it from: " + text("source") + " (" + text("licence") + ")\n  how: " + text("how_to_get") +
          "\n  put it in: <root>/" + usual_folder(name) +
          "/ with dataset.json, imagesTr/ and labelsTr/ (nnU-Net v2), where <root> is given by --data-root or "
-         "nnUNet_raw\n  then run: " + text("next_command");
+         "nnUNet_raw\n  then run: " +
+         text("next_command");
 }
 
 }  // namespace m3d

@@ -10,8 +10,8 @@ namespace m3d {
 
 /// Where a dataset is, or why it is nowhere.
 struct DatasetLocation {
-  std::string name;              // the descriptor's name; the folder's where no descriptor claims it
-  bool described = false;        // `name` has a descriptor
+  std::string name;        // the descriptor's name; the folder's where no descriptor claims it
+  bool described = false;  // `name` has a descriptor
   bool embedded = false;
   std::filesystem::path folder;  // empty: not there (only for described datasets)
 };

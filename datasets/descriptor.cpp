@@ -36,10 +36,10 @@ void check_groups(const YamlDocument& document) {
 
 /// Real datasets carry everything a person without the data needs; embedded ones are generated.
 void check_descriptor(const YamlDocument& document) {
-  require_known_keys(document, "",
-                     {"name", "title", "modality", "embedded", "folders", "channel_names", "labels",
-                      "regions_class_order", "licence", "source", "how_to_get", "next_command", "citation",
-                      "nsd_tolerance_mm", "groups", "notes"});
+  require_known_keys(
+      document, "",
+      {"name", "title", "modality", "embedded", "folders", "channel_names", "labels", "regions_class_order", "licence",
+       "source", "how_to_get", "next_command", "citation", "nsd_tolerance_mm", "groups", "notes"});
   for (const char* key : {"name", "title", "modality", "licence", "source", "how_to_get", "next_command", "citation"})
     require_text(document, key);
   const Json& root = document.root();
@@ -74,9 +74,8 @@ Json dataset_descriptor(const std::string& name) {
 }
 
 bool matches_folder(const std::string& folder_name, const std::string& pattern) {
-  return std::equal(folder_name.begin(), folder_name.end(), pattern.begin(), pattern.end(), [](char c, char p) {
-    return c == p || (p == '?' && std::isdigit(static_cast<unsigned char>(c)));
-  });
+  return std::equal(folder_name.begin(), folder_name.end(), pattern.begin(), pattern.end(),
+                    [](char c, char p) { return c == p || (p == '?' && std::isdigit(static_cast<unsigned char>(c))); });
 }
 
 std::vector<std::string> folder_patterns(const std::string& name) {

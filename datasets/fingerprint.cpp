@@ -19,8 +19,8 @@ struct WeightedValue {
   float value, weight;
 };
 
-/// The smallest value with at least `fraction` of the weight at or below it. numpy interpolates between neighbours, which
-/// among thousands of samples are the same number or nearly so.
+/// The smallest value with at least `fraction` of the weight at or below it. numpy interpolates between neighbours,
+/// which among thousands of samples are the same number or nearly so.
 double quantile(const std::vector<WeightedValue>& sorted, double total, double fraction) {
   double below = 0;
   for (const auto& [value, weight] : sorted)

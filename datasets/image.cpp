@@ -9,8 +9,8 @@ namespace {
 
 // A direction rebuilt from a header's float32 quaternion may be off by sqrt(float epsilon) near half turns.
 constexpr double kDirectionTolerance = 1e-3;
-constexpr double kSpacingTolerance = 1e-4;         // relative
-constexpr double kOriginTolerance = 1e-2;          // of the smallest spacing
+constexpr double kSpacingTolerance = 1e-4;  // relative
+constexpr double kOriginTolerance = 1e-2;   // of the smallest spacing
 
 }  // namespace
 

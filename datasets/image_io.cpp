@@ -21,7 +21,8 @@ namespace {
 void require_nifti_name(const fs::path& file) {
   const std::string name = file.filename().string();
   if (!name.ends_with(".nii") && !name.ends_with(".nii.gz"))
-    throw UserError(file.string() + ": not an image this program reads or writes; expected a NIfTI file (.nii, .nii.gz)");
+    throw UserError(file.string() +
+                    ": not an image this program reads or writes; expected a NIfTI file (.nii, .nii.gz)");
 }
 
 Geometry geometry_of(const itk::ImageBase<3>& image) {
@@ -65,7 +66,8 @@ Reader::Pointer reader_of(const fs::path& file) {
   reader->UpdateOutputInformation();
   if (reader->GetImageIO()->GetNumberOfComponents() != 1)
     throw UserError(file.string() + ": expected one value a voxel, found " +
-                    std::to_string(reader->GetImageIO()->GetNumberOfComponents()) + "; split it into one file a channel");
+                    std::to_string(reader->GetImageIO()->GetNumberOfComponents()) +
+                    "; split it into one file a channel");
   return reader;
 }
 
@@ -153,9 +155,7 @@ Geometry read_geometry(const fs::path& file) {
   return geometry;
 }
 
-void write_image(const fs::path& file, const ImageF& image) {
-  write_voxels(file, image.geometry, image.voxels.data());
-}
+void write_image(const fs::path& file, const ImageF& image) { write_voxels(file, image.geometry, image.voxels.data()); }
 
 void write_labels(const fs::path& file, const LabelImage& labels) {
   const auto [smallest, largest] = std::minmax_element(labels.voxels.begin(), labels.voxels.end());

@@ -188,7 +188,8 @@ void with_orthogonal_axes(const fs::path& file, const std::function<void(const f
   const int descriptor = mkstemps(name.data(), 4);
   if (descriptor < 0) throw RunError("cannot write to " + fs::temp_directory_path().string());
   close(descriptor);
-  const std::unique_ptr<const char, void (*)(const char*)> remover(name.c_str(), [](const char* path) { unlink(path); });
+  const std::unique_ptr<const char, void (*)(const char*)> remover(name.c_str(),
+                                                                   [](const char* path) { unlink(path); });
   nifti_set_filenames(image.get(), name.c_str(), 0, 1);
   nifti_image_write(image.get());
   read(name);

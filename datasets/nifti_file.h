@@ -1,5 +1,6 @@
 #pragma once
-// What ITK does not check or refuses: whole files, and headers whose sform is slightly sheared. Internal to image_io.cpp.
+// What ITK does not check or refuses: whole files, and headers whose sform is slightly sheared. Internal to
+// image_io.cpp.
 #include <filesystem>
 #include <functional>
 

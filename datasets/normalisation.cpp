@@ -12,7 +12,8 @@ namespace {
 constexpr double kSmallestDivisor = 1e-8;
 
 void normalise_ct(std::span<float> voxels, const ChannelStatistics& statistics) {
-  const auto low = static_cast<float>(statistics.percentile_00_5), high = static_cast<float>(statistics.percentile_99_5);
+  const auto low = static_cast<float>(statistics.percentile_00_5),
+             high = static_cast<float>(statistics.percentile_99_5);
   const auto mean = static_cast<float>(statistics.mean);
   const auto divisor = static_cast<float>(std::max(statistics.standard_deviation, kSmallestDivisor));
   for (float& value : voxels) value = (std::clamp(value, low, high) - mean) / divisor;
@@ -61,11 +62,16 @@ Normalisation normalisation_of(const std::string& channel_name) {
 void normalise(std::span<float> voxels, std::span<const std::int16_t> labels, Normalisation scheme,
                const ChannelStatistics& statistics, bool inside_only) {
   switch (scheme) {
-    case Normalisation::ct: return normalise_ct(voxels, statistics);
-    case Normalisation::z_score: return normalise_z_score(voxels, labels, inside_only);
-    case Normalisation::rescale_to_0_1: return rescale(voxels);
-    case Normalisation::rgb_to_0_1: return scale_colours(voxels);
-    case Normalisation::none: return;
+    case Normalisation::ct:
+      return normalise_ct(voxels, statistics);
+    case Normalisation::z_score:
+      return normalise_z_score(voxels, labels, inside_only);
+    case Normalisation::rescale_to_0_1:
+      return rescale(voxels);
+    case Normalisation::rgb_to_0_1:
+      return scale_colours(voxels);
+    case Normalisation::none:
+      return;
   }
 }
 

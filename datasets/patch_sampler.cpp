@@ -34,8 +34,7 @@ Window draw_window(const PreparedCase& one, const PatchSampler::Options& options
     const std::int64_t padding = std::max<std::int64_t>(0, patch - one.shape[axis]);
     const std::int64_t lowest = -((padding + 1) / 2);
     const std::int64_t highest = one.shape[axis] + padding / 2 + padding % 2 - patch;
-    window.begin[axis] =
-        voxel >= 0 ? std::max(lowest, centre[axis] - patch / 2) : random.integer(lowest, highest);
+    window.begin[axis] = voxel >= 0 ? std::max(lowest, centre[axis] - patch / 2) : random.integer(lowest, highest);
   }
   for (bool& mirrored : window.mirrored) mirrored = options.mirror && random.uniform() < 0.5;
   return window;
@@ -46,7 +45,9 @@ Window draw_window(const PreparedCase& one, const PatchSampler::Options& options
 template <class T, class Turn>
 void copy_window(const T* source, const Shape3& shape, const Window& window, const Shape3& patch, T* target,
                  const Turn& turn) {
-  const auto position = [&](std::size_t axis, std::int64_t i) { return window.mirrored[axis] ? patch[axis] - 1 - i : i; };
+  const auto position = [&](std::size_t axis, std::int64_t i) {
+    return window.mirrored[axis] ? patch[axis] - 1 - i : i;
+  };
   const auto range = [&](std::size_t axis) {
     return std::pair(std::max<std::int64_t>(0, -window.begin[axis]),
                      std::min(patch[axis], shape[axis] - window.begin[axis]));

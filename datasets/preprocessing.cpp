@@ -29,7 +29,8 @@ std::vector<std::int16_t> crop_labels(const LoadedCase& loaded, const std::vecto
 
 /// §4: per class min(10000, n) voxels but at least 1 %, one generator for all classes in their order. A region's voxels
 /// are those of its values, one value after the other.
-std::vector<std::vector<std::int64_t>> class_locations(const Dataset& dataset, const std::vector<std::int16_t>& labels) {
+std::vector<std::vector<std::int64_t>> class_locations(const Dataset& dataset,
+                                                       const std::vector<std::int16_t>& labels) {
   std::map<int, std::vector<std::int64_t>> by_value;
   for (std::size_t i = 0; i < labels.size(); ++i)
     if (labels[i] > 0) by_value[labels[i]].push_back(static_cast<std::int64_t>(i));
@@ -66,7 +67,8 @@ PreparedCase prepare_case(const Dataset& dataset, const Fingerprint& fingerprint
   for (std::size_t c = 0; c < loaded.channels.size(); ++c) {
     std::vector<float> voxels = cropped(loaded.channels[c].voxels, first.shape(), box);
     const Normalisation scheme = normalisation_of(dataset.channel_names[c]);
-    normalise(voxels, prepared.labels, scheme, fingerprint.channels[c], fingerprint.median_relative_size < kMaskedBelow);
+    normalise(voxels, prepared.labels, scheme, fingerprint.channels[c],
+              fingerprint.median_relative_size < kMaskedBelow);
     prepared.image.insert(prepared.image.end(), voxels.begin(), voxels.end());
   }
   prepared.class_locations = class_locations(dataset, prepared.labels);

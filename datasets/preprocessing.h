@@ -12,7 +12,8 @@ namespace m3d {
 
 /// Foreground statistics of one channel over the training cases (§2).
 struct ChannelStatistics {
-  double mean = 0, standard_deviation = 1, minimum = 0, maximum = 0, median = 0, percentile_00_5 = 0, percentile_99_5 = 0;
+  double mean = 0, standard_deviation = 1, minimum = 0, maximum = 0, median = 0, percentile_00_5 = 0,
+         percentile_99_5 = 0;
 };
 
 struct Fingerprint {

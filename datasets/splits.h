@@ -5,7 +5,8 @@
 
 namespace m3d {
 
-/// The validation side of each of the five folds, ascending: KFold(5, shuffle, random_state 12345). Requires cases >= 5.
+/// The validation side of each of the five folds, ascending: KFold(5, shuffle, random_state 12345). Requires cases
+/// >= 5.
 std::vector<std::vector<std::int64_t>> kfold_validation(std::int64_t cases);
 
 }  // namespace m3d

@@ -1,9 +1,10 @@
+#include "datasets/dataset.h"
+
 #include <cstdlib>
 #include <thread>
 
-#include "datasets/dataset.h"
-#include "tests/datasets/small_dataset.h"
 #include "tests/catch.h"
+#include "tests/datasets/small_dataset.h"
 
 using namespace m3d;
 using namespace m3d::test;
@@ -49,7 +50,10 @@ TEST_CASE("a dataset opens by path, folder name and id") {
 TEST_CASE("data roots are searched in order: --data-root, nnUNet_raw, <out>/data") {
   const SmallDataset small;
   const TemporaryFolder empty;
-  CHECK_THAT(error_of([&] { open_dataset("501", {empty.path, {}}); }), Contains("501") && Contains(empty.path.string()));
+  CHECK_THAT(error_of([&] {
+               open_dataset("501", {empty.path, {}});
+             }),
+             Contains("501") && Contains(empty.path.string()));
   setenv("nnUNet_raw", small.root.path.c_str(), 1);
   CHECK(open_dataset("501", {empty.path, {}}).training.size() == 6);
   unsetenv("nnUNet_raw");
@@ -62,6 +66,8 @@ TEST_CASE("an unknown dataset is answered with the nearest name") {
   const SmallDataset small;
   CHECK_THAT(error_of([&] { open_dataset("totalseg_mir", small.roots); }), Contains("did you mean 'totalseg_mri'"));
   CHECK_THAT(error_of([&] { open_dataset("Dataset777_None", small.roots); }), Contains("no folder Dataset777_None"));
+  CHECK_THAT(error_of([&] { open_dataset("227", small.roots); }), Contains("totalseg_mri") && Contains("get it from"));
+  CHECK_THAT(error_of([&] { open_dataset("", small.roots); }), Contains("--dataset is empty"));
 }
 
 TEST_CASE("every real dataset that is absent says where to get it, where to put it and what to run") {
@@ -72,7 +78,8 @@ TEST_CASE("every real dataset that is absent says where to get it, where to put 
     ++real;
     INFO(name);
     CHECK_THAT(error_of([&] { open_dataset(name, small.roots); }),
-               Contains("get it from: ") && Contains(small.root.path.string()) && Contains("put it in: <root>/Dataset") &&
+               Contains("get it from: ") && Contains(small.root.path.string()) &&
+                   Contains("put it in: <root>/Dataset") &&
                    Contains("then run: m3d-bench --suite smoke --dataset " + name));
     const Dataset described = describe_dataset(name, small.roots);
     CHECK(described.training.empty());

@@ -5,8 +5,8 @@
 
 #include "common/resources.h"
 #include "datasets/image.h"
-#include "tests/datasets/small_dataset.h"
 #include "tests/catch.h"
+#include "tests/datasets/small_dataset.h"
 
 using namespace m3d;
 using namespace m3d::test;
@@ -79,7 +79,8 @@ TEST_CASE("labels are written as uint8, or uint16 from 255 on, and come back") {
 TEST_CASE("label maps with fractions are refused") {
   const TemporaryFolder folder;
   write_image(folder.path / "x.nii.gz", counting_image());
-  CHECK_THAT(error_of([&] { read_labels(folder.path / "x.nii.gz"); }), Contains("x.nii.gz") && Contains("whole number"));
+  CHECK_THAT(error_of([&] { read_labels(folder.path / "x.nii.gz"); }),
+             Contains("x.nii.gz") && Contains("whole number"));
 }
 
 TEST_CASE("NaN and infinite voxels are refused with their place") {

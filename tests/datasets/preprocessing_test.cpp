@@ -7,8 +7,8 @@
 #include "common/resources.h"
 #include "datasets/dataset_json.h"
 #include "datasets/normalisation.h"
-#include "tests/datasets/small_dataset.h"
 #include "tests/catch.h"
+#include "tests/datasets/small_dataset.h"
 
 using namespace m3d;
 using namespace m3d::test;
@@ -50,7 +50,8 @@ double sum_of(const std::vector<float>& values) { return std::accumulate(values.
 
 /// [C, D, H, W] or [D, H, W] → the record's axis order, in which axis i is ours transpose[i].
 template <class T>
-std::vector<T> transposed(const std::vector<T>& voxels, const Shape3& shape, const std::vector<std::size_t>& transpose) {
+std::vector<T> transposed(const std::vector<T>& voxels, const Shape3& shape,
+                          const std::vector<std::size_t>& transpose) {
   std::vector<T> result;
   const Shape3 stride{shape[1] * shape[2], shape[2], 1};
   for (std::int64_t a = 0; a < shape[transpose[0]]; ++a)
@@ -109,7 +110,8 @@ TEST_CASE("crop boxes, spacings and read voxels are nnU-Net's") {
       const Json& box = expected["3d_fullres"]["bbox_used_for_cropping"];
       for (std::size_t axis = 0; axis < 3; ++axis) {
         CHECK(prepared.crop_begin[transpose[axis]] == box[axis][0].get<std::int64_t>());
-        CHECK(prepared.crop_begin[transpose[axis]] + prepared.shape[transpose[axis]] == box[axis][1].get<std::int64_t>());
+        CHECK(prepared.crop_begin[transpose[axis]] + prepared.shape[transpose[axis]] ==
+              box[axis][1].get<std::int64_t>());
       }
     }
   }
@@ -252,7 +254,7 @@ TEST_CASE("a real CT volume goes through the whole preparation") {
   const Dataset dataset = open_dataset(folder.string(), {});
   REQUIRE(dataset.classes.size() == 117);
   const Fingerprint fingerprint = fingerprint_of(dataset, {"one"});
-  CHECK(fingerprint.channels[0].median > 0);    // soft tissue
+  CHECK(fingerprint.channels[0].median > 0);  // soft tissue
   CHECK(fingerprint.channels[0].median < 150);
   const PreparedCase prepared = prepare_case(dataset, fingerprint, load(dataset, "one"));
   CHECK(dataset.classes[4].name == "liver");

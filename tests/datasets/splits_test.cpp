@@ -2,10 +2,10 @@
 
 #include <set>
 
-#include "datasets/numpy_random.h"
 #include "datasets/dataset_json.h"
-#include "tests/datasets/small_dataset.h"
+#include "datasets/numpy_random.h"
 #include "tests/catch.h"
+#include "tests/datasets/small_dataset.h"
 
 using namespace m3d;
 using namespace m3d::test;
@@ -34,7 +34,8 @@ Dataset dataset_of(std::size_t cases, const fs::path& folder) {
 
 TEST_CASE("numpy's generator, shuffle and choice are reproduced") {
   const Json record = read_json(kRecords / "numpy_rng.json");
-  for (const auto& [seed, key] : {std::pair(1234U, "first_8_u32_seed_1234"), std::pair(12345U, "first_8_u32_seed_12345")}) {
+  for (const auto& [seed, key] :
+       {std::pair(1234U, "first_8_u32_seed_1234"), std::pair(12345U, "first_8_u32_seed_12345")}) {
     NumpyRandom random(seed);
     for (const std::uint32_t expected : record[key]) CHECK(random.next() == expected);
   }
