@@ -10,7 +10,7 @@ namespace {
 enum ProbeLabel { kMarkerA, kMarkerB, kSphereSmall, kSphereMedium, kSphereLarge, kRodDepth };
 
 constexpr double kLaneJitter = 1.5;
-constexpr double kSmallRadius = 1.35, kMediumRadius = 4.5, kLargeRadius = 14.0;
+constexpr double kSmallRadius = 1.3, kMediumRadius = 4.5, kLargeRadius = 14.3;
 constexpr double kRodHalfLength = 7.5, kRodHalfWidth = 2.0, kRodTilt = 0.1;
 constexpr int kMediumSpheres = 2, kRodsPerDirection = 2;
 

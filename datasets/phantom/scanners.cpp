@@ -10,24 +10,25 @@ namespace {
 
 constexpr double kRicianSigma = 22, kBiasAmplitude = 0.18, kHounsfieldSigma = 12;
 
-/// exp of one slow wave across the volume: within a factor of exp(±kBiasAmplitude), as after imperfect correction.
+/// A product of three slow waves, one an axis: within a factor of exp(±kBiasAmplitude), as after imperfect correction.
 class BiasField {
  public:
   BiasField(const Shape3& shape, RandomStream& random) {
     for (std::size_t k = 0; k < 3; ++k) {
-      frequency_[k] = random.uniform(0.4, 0.9) * std::numbers::pi / static_cast<double>(shape[k]);
-      phase_[k] = random.uniform(0, 2 * std::numbers::pi);
+      const double frequency = random.uniform(0.4, 0.9) * std::numbers::pi / static_cast<double>(shape[k]);
+      const double phase = random.uniform(0, 2 * std::numbers::pi);
+      for (std::int64_t i = 0; i < shape[k]; ++i) {
+        factors_[k].push_back(std::exp(kBiasAmplitude / 3 * std::cos(frequency * static_cast<double>(i) + phase)));
+      }
     }
   }
   double operator()(std::int64_t d, std::int64_t h, std::int64_t w) const {
-    const double waves = std::cos(frequency_[0] * static_cast<double>(d) + phase_[0]) +
-                         std::cos(frequency_[1] * static_cast<double>(h) + phase_[1]) +
-                         std::cos(frequency_[2] * static_cast<double>(w) + phase_[2]);
-    return std::exp(kBiasAmplitude / 3 * waves);
+    return factors_[0][static_cast<std::size_t>(d)] * factors_[1][static_cast<std::size_t>(h)] *
+           factors_[2][static_cast<std::size_t>(w)];
   }
 
  private:
-  Point frequency_{}, phase_{};
+  std::array<std::vector<double>, 3> factors_;
 };
 
 void scan_channel(ImageF& image, RandomStream& random) {
