@@ -1,0 +1,126 @@
+#include "suite/run/execute.h"
+
+#include "common/atomic_file.h"
+#include "common/error.h"
+#include "common/interrupt.h"
+#include "common/log.h"
+#include "suite/evaluate/evaluate_folders.h"
+#include "suite/profile/profile.h"
+#include "suite/run/predict.h"
+#include "suite/run/provenance.h"
+#include "suite/run/recipe.h"
+#include "suite/train/checkpoint.h"
+#include "suite/train/device.h"
+#include "suite/train/numeric_failure.h"
+#include "suite/train/trainer.h"
+
+namespace m3d {
+namespace fs = std::filesystem;
+namespace {
+
+class RunExecution {
+ public:
+  RunExecution(const RunConfig& config, const PreparedRun& prepared, fs::path folder)
+      : config_(config),
+        settings_(prepared.settings),
+        data_(*prepared.data),
+        input_(prepared.input),
+        folder_(std::move(folder)),
+        architecture_(find_architecture(config.architecture)) {}
+
+  void run(RunResult& result) {
+    write_run_description(folder_, config_, data_, input_.patch);
+    const double train_seconds = train_and_predict();
+    result.metrics = evaluate();
+    result.profile = profile(train_seconds);
+  }
+
+ private:
+  /// The network lives here only, so that its memory is free when the profile is taken.
+  double train_and_predict() {
+    const std::shared_ptr<Network> network = architecture_.build(input_, config_.model, config_.seed);
+    const TrainingRecipe recipe = training_recipe(config_, settings_, data_, input_.patch);
+    const TrainingResult trained = train(*network, target_spec_of(data_.dataset()), recipe, folder_, config_.name);
+    if (settings_.infer.checkpoint == "best") load_weights(folder_ / "best.pt", *network);
+    predict({network, data_.dataset(), input_.patch, settings_.infer, config_.device, config_.precision});
+    return trained.seconds;
+  }
+
+  /// Predictions that are there already (of an earlier call that was interrupted here) are kept: equal weights would
+  /// give them again.
+  void predict(const Predictor& predictor) {
+    const std::vector<std::string>& ids = data_.split().validation;
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      if (interrupt_requested()) throw Interrupted();
+      const fs::path file = folder_ / "predictions" / (ids[i] + ".nii.gz");
+      if (!fs::exists(file)) write_labels(file, predictor.labels_of(*data_.prepared(ids[i])));
+      progress("predicting " + config_.name, static_cast<long>(i + 1), static_cast<long>(ids.size()));
+    }
+  }
+
+  Json evaluate() {
+    EvaluationLabels labels = evaluation_labels(data_.dataset());
+    labels.allowed_values = allowed_label_values(data_.whole());
+    const fs::path references = data_.whole().training.front().labels.parent_path();
+    const Evaluation evaluation =
+        evaluate_folders(folder_ / "predictions", references, labels, data_.split().validation);
+    write_atomically(folder_ / "summary.json", summary_json(evaluation).dump(1) + "\n");
+    return metrics_json(evaluation);
+  }
+
+  Json profile(double train_seconds) {
+    const NetworkCosts costs = count_costs(architecture_, input_, config_.model);
+    std::optional<MeasuredSpeed> speed;
+    if (settings_.profile.enabled)
+      speed = measure_speed(architecture_, config_.model,
+                            speed_request(config_, settings_, input_, data_.dataset().region_based));
+    return profile_json(costs, speed, train_seconds);
+  }
+
+  const RunConfig& config_;
+  const RunSettings& settings_;
+  FoldData& data_;
+  const NetworkInput& input_;
+  fs::path folder_;
+  const Architecture& architecture_;
+};
+
+/// The first line of a message: LibTorch appends its stack.
+std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+
+}  // namespace
+
+PreparedRun prepare_run(const RunConfig& config, DataCache& cache) {
+  require_device_and_precision(config.device, config.precision);
+  PreparedRun prepared;
+  prepared.settings = read_settings(config.settings);
+  prepared.data = cache.get(config, prepared.settings.data);
+  if (prepared.data->split().training.empty() || prepared.data->split().validation.empty())
+    throw UserError("fold " + std::to_string(config.fold) + " of '" + config.dataset +
+                    "' has no training or no validation cases");
+  prepared.input =
+      network_input(config, prepared.settings.data, prepared.data->dataset(), prepared.data->split().training);
+  prepared.data->training();
+  find_architecture(config.architecture).build(prepared.input, config.model, config.seed);
+  return prepared;
+}
+
+RunResult execute_run(const RunConfig& config, const PreparedRun& prepared, const fs::path& folder) {
+  RunResult result;
+  result.started = utc_now();
+  try {
+    RunExecution(config, prepared, folder).run(result);
+  } catch (const Interrupted&) {
+    throw;
+  } catch (const Diverged& error) {
+    result.status = "diverged";
+    result.error = error.what();
+  } catch (const std::exception& error) {
+    result.status = is_out_of_memory(error) ? "oom" : "failed";
+    result.error = first_line(error.what());
+  }
+  result.finished = utc_now();
+  return result;
+}
+
+}  // namespace m3d
