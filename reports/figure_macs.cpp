@@ -1,0 +1,203 @@
+// Dice against MACs.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "reports/axis_ticks.h"
+#include "reports/figures.h"
+#include "reports/label_placement.h"
+#include "reports/table.h"
+
+namespace m3d::reports {
+namespace {
+
+constexpr double kHeightMm = 78;
+constexpr Rectangle kFrameMm = {11, 86, 12.5, 75};  // the axes' rectangle within the picture
+constexpr double kLargestRadiusMm = 3.6;
+constexpr double kMmPerPoint = 25.4 / 72;
+
+struct Bubble {
+  std::string label, family;
+  double macs, dice, parameters;  // G, %, M
+  std::optional<double> spread;
+  bool pareto = false;
+};
+
+std::vector<Bubble> bubbles_of(const Section& section) {
+  std::vector<Bubble> bubbles;
+  for (const Configuration& configuration : section.configurations) {
+    const Summary macs = summarise(configuration, [](const Run& run) { return run.profile.macs; });
+    const Summary dice = summarise(configuration, [](const Run& run) { return run.mean.dice; });
+    const Summary parameters = summarise(configuration, [](const Run& run) { return run.profile.parameters; });
+    if (!macs.mean || !dice.mean || !parameters.mean || *macs.mean <= 0) continue;
+    Bubble bubble{configuration.short_label, configuration.first().family, *macs.mean * 1e-9,
+                  *dice.mean * 100,          *parameters.mean * 1e-6,      {}};
+    if (dice.deviation) bubble.spread = *dice.deviation * 100;
+    bubbles.push_back(bubble);
+  }
+  return bubbles;
+}
+
+/// Marks the bubbles that no other beats in both quantities.
+void mark_pareto(std::vector<Bubble>& bubbles) {
+  for (Bubble& bubble : bubbles)
+    bubble.pareto = std::none_of(bubbles.begin(), bubbles.end(), [&](const Bubble& other) {
+      return other.macs <= bubble.macs && other.dice >= bubble.dice &&
+             (other.macs < bubble.macs || other.dice > bubble.dice);
+    });
+}
+
+/// The logarithmic range around the MACs: at least a factor of 1.5, with room for bubbles and labels.
+AxisRange macs_range(const std::vector<Bubble>& bubbles) {
+  const auto [low, high] =
+      std::minmax_element(bubbles.begin(), bubbles.end(), [](auto& a, auto& b) { return a.macs < b.macs; });
+  const double span = std::max(std::log(high->macs / low->macs), std::log(1.5)),
+               middle = 0.5 * std::log(high->macs * low->macs);
+  return {std::exp(middle - 0.72 * span), std::exp(middle + 0.72 * span)};
+}
+
+AxisRange dice_range(const std::vector<Bubble>& bubbles) {
+  double low = 1e300, high = -1e300;
+  for (const Bubble& bubble : bubbles) {
+    low = std::min(low, bubble.dice - bubble.spread.value_or(0));
+    high = std::max(high, bubble.dice + bubble.spread.value_or(0));
+  }
+  const double span = std::max(high - low, 1.0), middle = 0.5 * (low + high);
+  return {middle - 0.66 * span, middle + 0.66 * span};
+}
+
+struct Scale {
+  AxisRange macs, dice;
+  double x(double value) const {
+    return kFrameMm.left +
+           (kFrameMm.right - kFrameMm.left) * std::log(value / macs.low) / std::log(macs.high / macs.low);
+  }
+  double y(double value) const {
+    return kFrameMm.bottom + (kFrameMm.top - kFrameMm.bottom) * (value - dice.low) / (dice.high - dice.low);
+  }
+};
+
+double radius_mm(double parameters, double largest) { return kLargestRadiusMm * std::sqrt(parameters / largest); }
+
+/// gnuplot's size 1 is a radius of 0.375 font sizes.
+double point_size(double radius, const Theme& theme) { return radius / (0.375 * theme.font_size_pt * kMmPerPoint); }
+
+std::vector<LabelPosition> label_positions(const std::vector<Bubble>& bubbles, const Scale& scale, double largest,
+                                           const Theme& theme) {
+  std::vector<LabelledDisc> discs;
+  const double height = theme.font_size_pt * kMmPerPoint;
+  for (const Bubble& bubble : bubbles)
+    discs.push_back({scale.x(bubble.macs), scale.y(bubble.dice), radius_mm(bubble.parameters, largest),
+                     0.54 * height * static_cast<double>(bubble.label.size()), height});
+  return place_labels(discs, kFrameMm);
+}
+
+std::string labels_text(const std::vector<Bubble>& bubbles, const Scale& scale, double largest, const Theme& theme) {
+  const std::vector<LabelPosition> places = label_positions(bubbles, scale, largest, theme);
+  const double width = theme.single_column_mm;
+  std::string text;
+  for (std::size_t i = 0; i < bubbles.size(); ++i) {
+    const double x = places[i].x / width, y = places[i].y / kHeightMm;
+    text += fmt::format("set label {} at screen {:.4f},{:.4f} center front\n", quote(bubbles[i].label), x, y);
+    if (!places[i].far) continue;
+    const double label_edge =
+        y + (places[i].y < scale.y(bubbles[i].dice) ? 1 : -1) * 0.5 * theme.font_size_pt * kMmPerPoint / kHeightMm;
+    text += fmt::format(
+        "set arrow from screen {:.4f},{:.4f} to first {:.6g},{:.6g} nohead linewidth 0.5 linecolor rgb \"{}\" back\n",
+        x, label_edge, bubbles[i].macs, bubbles[i].dice, theme.grey);
+  }
+  return text;
+}
+
+std::string data_text(const std::vector<Bubble>& bubbles, const std::vector<std::string>& families, double largest,
+                      const Theme& theme) {
+  std::string text =
+      "family_index,configuration,family,gmacs,dice_percent,dice_spread,parameters_millions,point_size,pareto\n";
+  for (const Bubble& bubble : bubbles) {
+    const auto family = std::find(families.begin(), families.end(), bubble.family) - families.begin();
+    text +=
+        fmt::format("{},{},{},{},{},{},{},{:.4f},{}\n", family, escape_csv(bubble.label), escape_csv(bubble.family),
+                    bubble.macs, bubble.dice, bubble.spread ? fmt::format("{}", *bubble.spread) : "", bubble.parameters,
+                    point_size(radius_mm(bubble.parameters, largest), theme), bubble.pareto ? 1 : 0);
+  }
+  return text;
+}
+
+std::string pareto_text(std::vector<Bubble> bubbles) {
+  std::sort(bubbles.begin(), bubbles.end(), [](auto& a, auto& b) { return a.macs < b.macs; });
+  std::string text = "gmacs,dice_percent\n";
+  for (const Bubble& bubble : bubbles)
+    if (bubble.pareto) text += fmt::format("{},{}\n", bubble.macs, bubble.dice);
+  return text;
+}
+
+std::string axes_text(const Scale& scale, const Theme& theme) {
+  const double width = theme.single_column_mm;
+  std::string text = fmt::format(
+      "set lmargin at screen {:.4f}\nset rmargin at screen {:.4f}\nset bmargin at screen {:.4f}\nset tmargin at screen "
+      "{:.4f}\n",
+      kFrameMm.left / width, kFrameMm.right / width, kFrameMm.bottom / kHeightMm, kFrameMm.top / kHeightMm);
+  text += fmt::format("set logscale x\nset xrange [{:.6g}:{:.6g}]\nset yrange [{:.6g}:{:.6g}]\n", scale.macs.low,
+                      scale.macs.high, scale.dice.low, scale.dice.high);
+  text += "set xtics " + log_ticks(scale.macs) + "\nset grid ytics linewidth 0.4 linecolor rgb \"#E4E4E4\"\n";
+  return text +
+         "set xlabel \"GMACs per patch, scan included\" offset 0,0.4\nset ylabel \"Mean Dice (%)\" offset 1.4,0\n";
+}
+
+std::string plot_text(const std::string& file, const std::string& pareto, const std::vector<std::string>& families,
+                      bool spreads, const Theme& theme) {
+  std::string text =
+      fmt::format("plot \"{}\" using 1:2 with lines dashtype 2 linewidth 1 linecolor rgb \"{}\" title \"Pareto front\"",
+                  pareto, theme.grey);
+  for (std::size_t i = 0; i < families.size(); ++i) {
+    const Style style = theme.family(families[i]);
+    const std::string select = fmt::format("(column(1)=={} ? column(4) : NaN)", i);
+    text += fmt::format(
+        ", \\\n  \"{}\" using {}:5:8 with points pointtype 7 pointsize variable linecolor rgb \"#80{}\" notitle", file,
+        select, style.colour.substr(1));
+    if (spreads)
+      text += fmt::format(
+          ", \\\n  \"{}\" using {}:5:6 with yerrorbars pointtype 0 linewidth 0.8 linecolor rgb \"{}\" notitle", file,
+          select, style.colour);
+    text +=
+        fmt::format(", \\\n  \"{}\" using {}:5 with points pointtype {} pointsize 0.55 linecolor rgb \"{}\" title {}",
+                    file, select, style.marker, style.colour, quote(families[i].empty() ? "other" : families[i]));
+  }
+  return text + "\n";
+}
+
+}  // namespace
+
+Drawing dice_against_macs(const Section& section, const Theme& theme) {
+  const std::string name = section.stem("dice_vs_macs"), title = "Dice against MACs";
+  std::vector<Bubble> bubbles = bubbles_of(section);
+  if (bubbles.empty()) return omitted(name, title, "no finished run has Dice, MACs and parameters");
+  mark_pareto(bubbles);
+  const Scale scale{macs_range(bubbles), dice_range(bubbles)};
+  std::vector<std::string> families;
+  double largest = 0;
+  bool spreads = false;
+  for (const Bubble& bubble : bubbles) {
+    if (std::find(families.begin(), families.end(), bubble.family) == families.end()) families.push_back(bubble.family);
+    largest = std::max(largest, bubble.parameters);
+    spreads |= bubble.spread.has_value();
+  }
+  Drawing drawing;
+  drawing.figure = {
+      name, title,
+      fmt::format(
+          "Bubble area by parameters (largest: {} M); dashed: Pareto front; colour and marker: architecture family{}.",
+          fixed(largest, 2), spreads ? "; bars: one sample standard deviation over runs" : ""),
+      "", ""};
+  drawing.script = {name, theme.single_column_mm, kHeightMm, "", {}, run_hashes(section)};
+  drawing.script.data[name + ".csv"] = data_text(bubbles, families, largest, theme);
+  drawing.script.data[name + "_pareto.csv"] = pareto_text(bubbles);
+  drawing.script.body = axes_text(scale, theme) + labels_text(bubbles, scale, largest, theme) +
+                        "set key bottom right samplen 1.2 spacing 1.1\n" +
+                        plot_text(name + ".csv", name + "_pareto.csv", families, spreads, theme);
+  return drawing;
+}
+
+}  // namespace m3d::reports

@@ -1,0 +1,24 @@
+#pragma once
+#include <vector>
+
+namespace m3d::reports {
+
+struct Rectangle {
+  double left = 0, right = 0, bottom = 0, top = 0;
+};
+
+/// A disc with a label of a given size beside it.
+struct LabelledDisc {
+  double x = 0, y = 0, radius = 0, width = 0, height = 0;
+};
+
+struct LabelPosition {
+  double x = 0, y = 0;  // the label's centre
+  bool far = false;     // not beside its disc: draw a line
+};
+
+/// Greedy: every label, discs from top to bottom, takes the first place around its disc that overlaps no disc and no
+/// earlier label and lies within `frame`; where there is none, the one that overlaps least.
+std::vector<LabelPosition> place_labels(const std::vector<LabelledDisc>& discs, const Rectangle& frame);
+
+}  // namespace m3d::reports

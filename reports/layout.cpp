@@ -1,0 +1,72 @@
+#include "reports/layout.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "reports/gnuplot.h"
+
+namespace m3d::reports {
+namespace {
+
+constexpr double kMmPerPoint = 25.4 / 72;
+constexpr double kSwatchMm = 3, kSwatchGapMm = 1.2, kEntryGapMm = 4;
+constexpr double kCharacterWidth = 0.54;  // of the font size, the mean of Helvetica's lower-case letters and digits
+
+std::size_t characters(const std::string& text) {
+  return static_cast<std::size_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+}
+
+}  // namespace
+
+std::string place_axes(const Panel& panel, double picture_width, double picture_height) {
+  return fmt::format(
+      "set lmargin at screen {:.5f}\nset rmargin at screen {:.5f}\nset bmargin at screen {:.5f}\nset tmargin at screen "
+      "{:.5f}\n",
+      panel.left / picture_width, (panel.left + panel.width) / picture_width, panel.bottom / picture_height,
+      (panel.bottom + panel.height) / picture_height);
+}
+
+double text_width_mm(const std::string& text, const Theme& theme) {
+  return kCharacterWidth * theme.font_size_pt * kMmPerPoint * static_cast<double>(characters(text));
+}
+
+std::string text_at(const std::string& text, double x_mm, double y_mm, double picture_width, double picture_height,
+                    const std::string& options) {
+  return fmt::format("set label {} at screen {:.5f},{:.5f} {} front\n", quote(text), x_mm / picture_width,
+                     y_mm / picture_height, options);
+}
+
+Legend::Legend(std::vector<LegendEntry> entries, double width_mm, const Theme& theme) : entries_(std::move(entries)) {
+  line_mm_ = 1.45 * theme.font_size_pt * kMmPerPoint;
+  double x = 0;
+  for (const LegendEntry& entry : entries_) {
+    const double width = kSwatchMm + kSwatchGapMm + text_width_mm(entry.label, theme);
+    if (x > 0 && x + width > width_mm) {
+      x = 0;
+      ++lines_;
+    }
+    places_.push_back({x, lines_});
+    x += width + kEntryGapMm;
+  }
+  if (!entries_.empty()) ++lines_;
+}
+
+double Legend::height_mm() const { return line_mm_ * lines_; }
+
+std::string Legend::draw(double left_mm, double top_mm, double picture_width, double picture_height) const {
+  std::string text;
+  for (std::size_t i = 0; i < entries_.size(); ++i) {
+    const double x = left_mm + places_[i].x, y = top_mm - line_mm_ * (places_[i].line + 0.5);
+    text += fmt::format(
+        "set object rectangle from screen {:.5f},{:.5f} to screen {:.5f},{:.5f} fillcolor rgb \"{}\" fillstyle solid 1 "
+        "noborder front\n",
+        x / picture_width, (y - 0.9) / picture_height, (x + kSwatchMm) / picture_width, (y + 0.9) / picture_height,
+        entries_[i].colour);
+    text += text_at(entries_[i].label, x + kSwatchMm + kSwatchGapMm, y, picture_width, picture_height, "left");
+  }
+  return text;
+}
+
+}  // namespace m3d::reports

@@ -1,0 +1,177 @@
+#include "reports/section.h"
+
+#include <algorithm>
+#include <set>
+
+namespace m3d::reports {
+namespace {
+
+using Texts = std::vector<std::string>;
+
+void add_once(Texts& list, const std::string& text) {
+  if (std::find(list.begin(), list.end(), text) == list.end()) list.push_back(text);
+}
+
+std::string join(const Texts& texts, const std::string& separator) {
+  std::string joined;
+  for (const std::string& text : texts) joined += (joined.empty() ? "" : separator) + text;
+  return joined;
+}
+
+/// What must be equal for two runs to be repetitions of one experiment. What only the profiler or checkpoints read does
+/// not count.
+std::string repetition_key(const Run& run) {
+  std::string key = run.architecture;
+  for (const auto& [name, value] : run.axes) key += "\n" + name + "=" + value;
+  for (const auto& [name, value] : run.settings)
+    if (!name.starts_with("profile.") && name != "train.checkpoint_every_steps") key += "\n" + name + "=" + value;
+  return key;
+}
+
+Section& section_for(std::vector<Section>& sections, const Run& run) {
+  for (Section& section : sections)
+    if (section.suite == run.suite && section.dataset == run.dataset) return section;
+  Section section;
+  section.suite = run.suite;
+  section.dataset = run.dataset;
+  sections.push_back(section);
+  return sections.back();
+}
+
+void add_run(Section& section, const Run& run) {
+  auto& list = section.configurations;
+  const std::string key = repetition_key(run);
+  auto place = std::find_if(list.begin(), list.end(), [&](const auto& c) { return repetition_key(c.first()) == key; });
+  if (place == list.end()) place = list.insert(list.end(), Configuration());
+  (run.ok() ? place->runs : place->failures).push_back(&run);
+  for (const auto& [name, metrics] : run.per_class) add_once(section.classes, name);
+  for (const auto& [name, metrics] : run.groups) add_once(section.groups, name);
+}
+
+void find_varied_axes(Section& section) {
+  Texts axes = {"architecture"};
+  for (const Configuration& configuration : section.configurations)
+    for (const auto& [name, value] : configuration.first().axes) add_once(axes, name);
+  for (const std::string& axis : axes) {
+    std::set<std::string> values;
+    for (const Configuration& configuration : section.configurations) values.insert(configuration.axis_value(axis));
+    if (values.size() > 1) section.varied_axes.push_back(axis);
+  }
+}
+
+/// Settings of `configuration` that another configuration of the same label has otherwise: "train.epochs 20".
+Texts distinguishing_settings(const Section& section, const Configuration& configuration) {
+  Texts differing;
+  for (const Configuration& other : section.configurations) {
+    if (&other == &configuration || other.label != configuration.label) continue;
+    for (const auto& [name, value] : configuration.first().settings) {
+      const auto theirs = other.first().settings.find(name);
+      if (theirs == other.first().settings.end() || theirs->second != value) add_once(differing, name + " " + value);
+    }
+  }
+  return differing;
+}
+
+void name_configurations(Section& section) {
+  for (Configuration& configuration : section.configurations) {
+    Texts values;
+    for (const std::string& axis : section.varied_axes)
+      if (axis != "architecture") values.push_back(configuration.axis_value(axis));
+    Texts full = values;
+    full.insert(full.begin(), configuration.first().title);
+    const bool one_architecture = section.varied_axes.empty() || section.varied_axes.front() != "architecture";
+    configuration.label = join(full, " · ");
+    configuration.short_label = one_architecture && !values.empty() ? join(values, " · ") : configuration.label;
+  }
+  std::vector<Texts> suffixes;
+  for (const Configuration& configuration : section.configurations)
+    suffixes.push_back(distinguishing_settings(section, configuration));
+  for (std::size_t i = 0; i < suffixes.size(); ++i) {
+    if (suffixes[i].empty()) continue;
+    section.configurations[i].label += " · " + join(suffixes[i], ", ");
+    section.configurations[i].short_label += " · " + join(suffixes[i], ", ");
+  }
+}
+
+std::string counted(std::size_t n, const std::string& noun) {
+  return std::to_string(n) + " " + noun + (n == 1 ? "" : "s");
+}
+
+}  // namespace
+
+std::string status_title(const std::string& status) { return status == "oom" ? "OOM" : status; }
+
+std::string Configuration::axis_value(const std::string& axis) const {
+  if (axis == "architecture") return first().title;
+  for (const auto& [name, value] : first().axes)
+    if (name == axis) return value;
+  return "–";
+}
+
+std::string Configuration::status_word() const { return runs.empty() ? status_title(failures.front()->status) : ""; }
+
+std::vector<const Run*> Section::all_runs() const {
+  std::vector<const Run*> runs;
+  for (const Configuration& configuration : configurations) {
+    runs.insert(runs.end(), configuration.runs.begin(), configuration.runs.end());
+    runs.insert(runs.end(), configuration.failures.begin(), configuration.failures.end());
+  }
+  return runs;
+}
+
+std::vector<Section> sections_of(const std::vector<Run>& runs) {
+  std::vector<Section> sections;
+  for (const Run& run : runs) add_run(section_for(sections, run), run);
+  for (Section& section : sections) {
+    if (sections.size() > 1) section.prefix = section.suite + "-" + section.dataset + "-";
+    find_varied_axes(section);
+    name_configurations(section);
+  }
+  return sections;
+}
+
+Summary summarise(const Configuration& configuration, const Quantity& quantity) {
+  std::vector<double> values;
+  for (const Run* run : configuration.runs)
+    if (const auto value = quantity(*run)) values.push_back(*value);
+  return summarise(values);
+}
+
+Metrics find_metrics(const std::vector<std::pair<std::string, Metrics>>& list, const std::string& name) {
+  for (const auto& [entry, metrics] : list)
+    if (entry == name) return metrics;
+  return {};
+}
+
+std::string sample_words(const Configuration& configuration) {
+  std::set<int> folds;
+  std::set<std::uint64_t> seeds;
+  for (const Run* run : configuration.runs) {
+    folds.insert(run->fold);
+    seeds.insert(run->seed);
+  }
+  std::string words = counted(seeds.size(), "seed");
+  if (folds.size() > 1) words = counted(folds.size(), "fold") + " × " + words;
+  if (folds.size() * seeds.size() != configuration.runs.size()) words = counted(configuration.runs.size(), "run");
+  if (configuration.failures.empty()) return words;
+  std::map<std::string, int> reasons;
+  for (const Run* run : configuration.failures) ++reasons[status_title(run->status)];
+  Texts failed;
+  for (const auto& [reason, count] : reasons) failed.push_back(std::to_string(count) + " " + reason);
+  return (configuration.runs.empty() ? "" : words + ", ") + join(failed, ", ");
+}
+
+std::map<std::string, double> case_dice(const Configuration& configuration) {
+  std::map<std::string, std::vector<double>> run_means;
+  for (const Run* run : configuration.runs) {
+    std::map<std::string, std::vector<double>> classes;
+    for (const CaseMetrics& entry : run->per_case)
+      if (entry.metrics.dice) classes[entry.case_id].push_back(*entry.metrics.dice);
+    for (const auto& [id, values] : classes) run_means[id].push_back(*summarise(values).mean);
+  }
+  std::map<std::string, double> dice;
+  for (const auto& [id, values] : run_means) dice[id] = *summarise(values).mean;
+  return dice;
+}
+
+}  // namespace m3d::reports

@@ -1,0 +1,56 @@
+#pragma once
+// A table as a value, and its printed forms.
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace m3d::reports {
+
+enum class Direction { none, up, down };  // which way is better
+enum class Mark { none, best, second };
+
+struct Column {
+  std::string title;
+  std::string unit = {};
+  Direction direction = Direction::none;
+  bool numeric = true;
+  int decimals = -1;  // -1: four significant digits of the smallest value, at most three decimals
+};
+
+/// A number (with spread, where there is one) or, without a number, a word; both empty: missing, printed as "–".
+struct Cell {
+  std::optional<double> value = {}, spread = {};
+  std::string text = {};
+  Mark mark = Mark::none;
+};
+Cell text_cell(std::string text);
+
+struct Table {
+  std::string name;                  // file stem and LaTeX label
+  std::string title;                 // "Results of suite scanning on phantom_mri"
+  std::vector<std::string> notes;    // printed below
+  std::vector<std::string> sources;  // header comment of the LaTeX form: hashes, commit, command
+  std::vector<Column> columns;
+  std::vector<std::vector<Cell>> rows;
+  bool theirs = false;  // published by others: set in italics
+};
+
+/// Marks the best and the second best value of every column that has a direction, on unrounded values; equal values
+/// share a mark. A column whose values are all equal has no marks.
+void mark_best(Table& table);
+/// Decides the decimals of the columns that have none.
+void choose_decimals(Table& table);
+
+/// `value` with that many decimals; never "-0.00".
+std::string fixed(double value, int decimals);
+
+std::string to_latex(const Table& table);
+std::string to_markdown(const Table& table);
+/// Unrounded values, a column of its own for spreads where there are any.
+std::string to_csv(const Table& table);
+std::string to_html(const Table& table);
+
+std::string escape_html(const std::string& text);
+std::string escape_csv(const std::string& text);
+
+}  // namespace m3d::reports
