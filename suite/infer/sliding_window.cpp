@@ -26,24 +26,14 @@ std::vector<double> gaussian_profile(std::int64_t size) {
 
 at::Tensor profile_tensor(std::int64_t size) { return torch::tensor(gaussian_profile(size), torch::kDouble); }
 
-/// The image in the middle of a canvas at least as large as the patch.
-struct Canvas {
-  at::Tensor image;  // [C, D, H, W]
-  Shape3 begin{};    // of the original
-};
-
-Canvas pad_to_patch(const at::Tensor& image, const Shape3& patch) {
-  Canvas canvas;
-  std::vector<std::int64_t> padding;  // last axis first
-  for (std::size_t axis = 3; axis-- > 0;) {
-    const std::int64_t missing =
-        std::max<std::int64_t>(0, patch[axis] - image.size(static_cast<std::int64_t>(axis) + 1));
-    canvas.begin[axis] = missing / 2;
-    padding.insert(padding.end(), {missing / 2, missing - missing / 2});
-  }
-  canvas.image = at::constant_pad_nd(image, padding);
-  return canvas;
+at::Tensor pad(const at::Tensor& image, const Padding& padding) {
+  std::vector<std::int64_t> last_axis_first;
+  for (std::size_t axis = 3; axis-- > 0;)
+    last_axis_first.insert(last_axis_first.end(), {padding.below[axis], padding.above[axis]});
+  return at::constant_pad_nd(image, last_axis_first);
 }
+
+Shape3 shape_of(const at::Tensor& image) { return {image.size(1), image.size(2), image.size(3)}; }
 
 at::Tensor box_of(const at::Tensor& tensor, const Shape3& begin, const Shape3& shape) {
   return tensor.narrow(-3, begin[0], shape[0]).narrow(-2, begin[1], shape[1]).narrow(-1, begin[2], shape[2]);
@@ -112,6 +102,16 @@ std::vector<std::int64_t> tile_starts(std::int64_t size, std::int64_t patch, dou
   return starts;
 }
 
+Padding padding_to_patch(const Shape3& image, const Shape3& patch) {
+  Padding padding;
+  for (std::size_t axis = 0; axis < 3; ++axis) {
+    const std::int64_t missing = std::max<std::int64_t>(0, patch[axis] - image[axis]);
+    padding.below[axis] = missing / 2;
+    padding.above[axis] = missing - missing / 2;
+  }
+  return padding;
+}
+
 std::int64_t tile_count(const Shape3& shape, const SlidingWindowOptions& options) {
   return static_cast<std::int64_t>(tile_positions(shape, options).size());
 }
@@ -128,21 +128,21 @@ at::Tensor predict_logits(const std::function<at::Tensor(const at::Tensor&)>& ne
   const at::NoGradGuard no_gradient;
   check(image, classes, options);
   const at::TensorOptions type = image.options().dtype(image.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
-  const Canvas canvas = pad_to_patch(image, options.patch);
-  const Shape3 shape{canvas.image.size(1), canvas.image.size(2), canvas.image.size(3)};
+  const Padding padding = padding_to_patch(shape_of(image), options.patch);
+  const at::Tensor canvas = pad(image, padding);
+  const Shape3 shape = shape_of(canvas);
   const at::Tensor weights =
       options.gaussian ? gaussian_weights(options.patch).to(type) : at::ones(options.patch, type);
   const auto flips = flip_sets(options.mirror_axes);
   at::Tensor sum = at::zeros({classes, shape[0], shape[1], shape[2]}, type);
   at::Tensor weight_sum = at::zeros(shape, type);
   for (const Shape3& begin : tile_positions(shape, options)) {
-    const at::Tensor tile = box_of(canvas.image, begin, options.patch).unsqueeze(0).contiguous();
+    const at::Tensor tile = box_of(canvas, begin, options.patch).unsqueeze(0).contiguous();
     const at::Tensor logits = mirrored_mean(network, tile, flips, classes, type).squeeze(0);
     box_of(sum, begin, options.patch).addcmul_(logits, weights);
     box_of(weight_sum, begin, options.patch).add_(weights);
   }
-  const Shape3 original{image.size(1), image.size(2), image.size(3)};
-  return box_of(sum.div_(weight_sum), canvas.begin, original).contiguous();
+  return box_of(sum.div_(weight_sum), padding.below, shape_of(image)).contiguous();
 }
 
 }  // namespace m3d

@@ -20,6 +20,13 @@ struct SlidingWindowOptions {
 
 /// First voxels of the tiles along one axis of `size` >= `patch` voxels.
 std::vector<std::int64_t> tile_starts(std::int64_t size, std::int64_t patch, double overlap);
+
+/// Zero voxels added on both sides of each axis, so that the image is at least as large as the patch.
+struct Padding {
+  Shape3 below{}, above{};
+};
+Padding padding_to_patch(const Shape3& image, const Shape3& patch);
+
 /// Tiles that an image of `shape` takes (mirrored passes not counted).
 std::int64_t tile_count(const Shape3& shape, const SlidingWindowOptions& options);
 
