@@ -1,0 +1,189 @@
+#include <unistd.h>
+
+#include <fstream>
+
+#include "common/atomic_file.h"
+#include "common/error.h"
+#include "suite/evaluate/evaluate_folders.h"
+#include "tests/catch.h"
+
+using namespace m3d;
+namespace fs = std::filesystem;
+
+namespace {
+
+/// Folders of predictions and references that vanish with the test.
+struct Folders {
+  Folders() : root(fs::temp_directory_path() / ("m3d_folders_test_" + std::to_string(getpid()))) {
+    fs::remove_all(root);
+    fs::create_directories(predictions());
+    fs::create_directories(references());
+  }
+  ~Folders() { fs::remove_all(root); }
+  fs::path predictions() const { return root / "predictions"; }
+  fs::path references() const { return root / "references"; }
+  fs::path root;
+};
+
+/// One row of voxels along x.
+LabelImage row(const std::vector<std::int16_t>& voxels, double spacing = 1) {
+  LabelImage image;
+  image.geometry.shape = {1, 1, static_cast<std::int64_t>(voxels.size())};
+  image.geometry.spacing_mm = {1, 1, spacing};
+  image.voxels = voxels;
+  return image;
+}
+
+EvaluationLabels two_classes() {
+  EvaluationLabels labels;
+  labels.classes = {{"a", {1}}, {"b", {2}}};
+  labels.allowed_values = {0, 1, 2};
+  labels.groups = {{"first", {"a"}}, {"all", {"a", "b"}}};
+  return labels;
+}
+
+std::string message_of(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const UserError& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+fs::path records() { return fs::path(M3D_SOURCE_DIR) / "tests/records/pipeline/metrics"; }
+
+/// The record's cases under nnU-Net's names.
+void copy_record_cases(const Folders& folders) {
+  for (const auto& entry : fs::directory_iterator(records())) {
+    const std::string name = entry.path().filename().string();
+    for (const auto& [ending, folder] : {std::pair{std::string("_pred.nii.gz"), folders.predictions()},
+                                         std::pair{std::string("_ref.nii.gz"), folders.references()}})
+      if (name.ends_with(ending) && !name.starts_with("brats"))
+        fs::copy_file(entry.path(), folder / (name.substr(0, name.size() - ending.size()) + ".nii.gz"));
+  }
+}
+
+void compare(const Json& actual, const Json& expected, const std::string& where) {
+  INFO(where);
+  if (expected.is_object()) {
+    REQUIRE(actual.is_object());
+    std::vector<std::string> ours, theirs;
+    for (const auto& item : actual.items()) ours.push_back(item.key());
+    for (const auto& item : expected.items()) theirs.push_back(item.key());
+    REQUIRE(ours == theirs);
+    for (const auto& item : expected.items()) compare(actual.at(item.key()), item.value(), where + "/" + item.key());
+  } else if (expected.is_array()) {
+    REQUIRE(actual.size() == expected.size());
+    for (std::size_t i = 0; i < expected.size(); ++i) compare(actual[i], expected[i], where + "/" + std::to_string(i));
+  } else if (expected == "nan") {
+    CHECK(actual.is_null());
+  } else if (expected.is_number()) {
+    REQUIRE(actual.is_number());
+    CHECK(actual.get<double>() == Approx(expected.get<double>()).epsilon(1e-9));
+  } else {
+    CHECK(fs::path(actual.get<std::string>()).filename() == fs::path(expected.get<std::string>()).filename());
+  }
+}
+
+}  // namespace
+
+TEST_CASE("summary.json has nnU-Net's layout and numbers", "[folders]") {
+  const Folders folders;
+  copy_record_cases(folders);
+  const std::string name = GENERATE("summary_labels_1_to_4.json", "summary_regions.json");
+  const Json record = Json::parse(read_file(records() / name));
+  EvaluationLabels labels;
+  labels.allowed_values = {0, 1, 2, 3, 4};
+  for (const Json& entry : record.at("labels_or_regions")) {
+    labels.region_based = entry.is_array();
+    labels.classes.push_back(
+        {entry.dump(), entry.is_array() ? entry.get<std::vector<int>>() : std::vector<int>{entry.get<int>()}});
+  }
+  const Json summary = summary_json(evaluate_folders(folders.predictions(), folders.references(), labels));
+  compare(summary, record.at("summary"), name);
+}
+
+TEST_CASE("the metrics object: means, groups, misses and nulls", "[folders]") {
+  const Folders folders;
+  write_labels(folders.references() / "case1.nii.gz", row({1, 1, 0, 0}));
+  write_labels(folders.predictions() / "case1.nii.gz", row({1, 1, 0, 0}));
+  write_labels(folders.references() / "case2.nii.gz", row({1, 0, 0, 2}));
+  write_labels(folders.predictions() / "case2.nii.gz", row({0, 0, 0, 2}));
+  const Json metrics = metrics_json(evaluate_folders(folders.predictions(), folders.references(), two_classes()));
+  CHECK(metrics.at("per_class").at("a").at("dice") == 0.5);
+  CHECK(metrics.at("per_class").at("a").at("hd95_mm") == 0.0);
+  CHECK(metrics.at("per_class").at("b").at("dice") == 1.0);
+  CHECK(metrics.at("mean_dice") == 0.75);
+  CHECK(metrics.at("mean_nsd") == 0.75);
+  CHECK(metrics.at("mean_hd95_mm") == 0.0);
+  CHECK(metrics.at("groups").at("first").at("dice") == 0.5);
+  CHECK(metrics.at("groups").at("all").at("dice") == 0.75);
+  CHECK(metrics.at("missed") == Json({{"a", 1}, {"b", 0}}));
+  const double diagonal = std::sqrt(18.0);  // 1 × 1 × 4 mm
+  CHECK(metrics.at("mean_hd95_mm_penalised").get<double>() == Approx(diagonal / 4));
+  REQUIRE(metrics.at("per_case").size() == 4);
+  CHECK(metrics.at("per_case")[1] ==
+        Json({{"case", "case1"}, {"class", "b"}, {"dice", nullptr}, {"hd95_mm", nullptr}, {"nsd", nullptr}}));
+  CHECK(metrics.at("per_case")[2].at("hd95_mm").is_null());
+}
+
+TEST_CASE("a class that occurs nowhere has null means and leaves the others alone", "[folders]") {
+  const Folders folders;
+  write_labels(folders.references() / "x.nii.gz", row({1, 0}));
+  write_labels(folders.predictions() / "x.nii.gz", row({1, 0}));
+  const Json metrics = metrics_json(evaluate_folders(folders.predictions(), folders.references(), two_classes()));
+  CHECK(metrics.at("per_class").at("b").at("dice").is_null());
+  CHECK(metrics.at("mean_dice") == 1.0);
+  const Json summary = summary_json(evaluate_folders(folders.predictions(), folders.references(), two_classes()));
+  CHECK(summary.at("foreground_mean").at("Dice").is_null());
+}
+
+TEST_CASE("voxels that the reference ignores count nowhere", "[folders]") {
+  EvaluationLabels labels = two_classes();
+  labels.ignore_label = 3;
+  labels.allowed_values.push_back(3);
+  const CaseEvaluation one = evaluate_images("x", row({1, 1, 0, 0}), "p", row({1, 3, 3, 0}), "r", labels);
+  CHECK(one.structures[0].dice == 1.0);
+  CHECK(one.structures[0].false_positive == 0);
+  CHECK(one.structures[0].true_negative == 1);
+}
+
+TEST_CASE("broken folders are named", "[folders]") {
+  const Folders folders;
+  const auto evaluate = [&](const std::vector<std::string>& ids = {}) {
+    return message_of([&] { evaluate_folders(folders.predictions(), folders.references(), two_classes(), ids); });
+  };
+  CHECK(evaluate().find("references") != std::string::npos);  // empty folder
+  write_labels(folders.references() / "x.nii.gz", row({1, 0, 2}));
+  CHECK(evaluate().find((folders.predictions() / "x.nii.gz").string() + ": case 'x' has no prediction") == 0);
+  CHECK(evaluate({"y"}).find((folders.references() / "y.nii.gz").string()) == 0);
+  write_labels(folders.predictions() / "x.nii.gz", row({1, 0, 2}, 2.0));
+  CHECK(evaluate().find("geometry differs") != std::string::npos);
+  write_labels(folders.predictions() / "x.nii.gz", row({1, 0, 7}));
+  CHECK(evaluate().find((folders.predictions() / "x.nii.gz").string() + ": label value 7") == 0);
+  CHECK(message_of([&] {
+          evaluate_folders(folders.root / "none", folders.references(), two_classes());
+        }).find("none") != std::string::npos);
+}
+
+TEST_CASE("labels from a dataset.json", "[folders]") {
+  const Folders folders;
+  const fs::path file = folders.root / "dataset.json";
+  const auto labels_of = [&](const std::string& text) {
+    std::ofstream(file) << text;
+    return evaluation_labels(file);
+  };
+  const EvaluationLabels labels = labels_of(
+      R"({"labels": {"background": 0, "WT": [1, 2], "TC": [2], "ignore": 3}, "groups": {"g": ["TC"]}, "nsd_tolerance_mm": 2})");
+  CHECK(labels.classes.size() == 2);
+  CHECK(labels.region_based);
+  CHECK(labels.allowed_values == std::vector<int>{0, 1, 2, 3});
+  CHECK(labels.ignore_label == 3);
+  CHECK(labels.groups.at("g") == std::vector<std::string>{"TC"});
+  CHECK(labels.nsd_tolerance_mm == 2);
+  CHECK(message_of([&] { labels_of(R"({"names": {}})"); }).find("labels") != std::string::npos);
+  CHECK(message_of([&] { labels_of(R"({"labels": {"liver": "one"}})"); }).find("'liver'") != std::string::npos);
+  CHECK(message_of([&] { labels_of(R"({"labels": {"liver": 1}, "groups": {"g": ["livre"]}})"); }).find("liver") !=
+        std::string::npos);
+}

@@ -1,0 +1,96 @@
+#include <torch/torch.h>
+
+#include "suite/infer/export.h"
+#include "suite/infer/sliding_window.h"
+#include "tests/catch.h"
+
+using namespace m3d;
+
+namespace {
+
+SlidingWindowOptions window(const Shape3& patch) {
+  SlidingWindowOptions options;
+  options.patch = patch;
+  return options;
+}
+
+/// Acts on each voxel alone, so that tiles, flips and padding cannot change its answer.
+torch::Tensor voxelwise(const torch::Tensor& image) {
+  return torch::cat({image.sum(1, true), 2 * image.narrow(1, 0, 1) - 1, image.square().sum(1, true)}, 1);
+}
+
+Dataset dataset_of(std::vector<LabelClass> classes) {
+  Dataset dataset;
+  dataset.classes = std::move(classes);
+  return dataset;
+}
+
+}  // namespace
+
+TEST_CASE("a voxelwise network gives the same through any window", "[infer]") {
+  torch::manual_seed(1);
+  SlidingWindowOptions options = window({8, 6, 10});
+  options.overlap = GENERATE(0.0, 0.5, 0.75);
+  options.gaussian = GENERATE(false, true);
+  if (GENERATE(false, true)) options.mirror_axes = {0, 2};
+  const torch::Tensor image = GENERATE(0, 1) == 0 ? torch::randn({2, 13, 17, 10}) : torch::randn({2, 3, 21, 7});
+  const torch::Tensor logits = predict_logits(voxelwise, image, 3, options);
+  const torch::Tensor expected = voxelwise(image.unsqueeze(0)).squeeze(0);
+  REQUIRE(logits.sizes() == expected.sizes());
+  CHECK(torch::allclose(logits, expected, 1e-5, 1e-5));
+}
+
+TEST_CASE("each tile is seen once for every flip, and at the patch's size", "[infer]") {
+  SlidingWindowOptions options = window({4, 4, 4});
+  options.mirror_axes = {0, 1, 2};
+  int calls = 0;
+  const auto network = [&](const torch::Tensor& tile) {
+    ++calls;
+    CHECK(tile.sizes() == at::IntArrayRef({1, 1, 4, 4, 4}));
+    return tile;
+  };
+  predict_logits(network, torch::zeros({1, 4, 6, 8}), 1, options);
+  CHECK(calls == 8 * tile_count({4, 6, 8}, options));
+  CHECK(tile_count({4, 6, 8}, options) == 6);
+}
+
+TEST_CASE("mirroring averages the flipped answers", "[infer]") {
+  SlidingWindowOptions options = window({1, 1, 2});
+  options.mirror_axes = {2};
+  const auto ramp = [](const torch::Tensor& tile) { return tile * torch::tensor({1.f, 3.f}); };
+  const torch::Tensor logits = predict_logits(ramp, torch::ones({1, 1, 1, 2}), 1, options);
+  CHECK(torch::equal(logits.flatten(), torch::tensor({2.f, 2.f})));
+}
+
+TEST_CASE("requests that make no sense are refused", "[infer]") {
+  const torch::Tensor image = torch::zeros({1, 4, 4, 4});
+  CHECK_THROWS_AS(predict_logits(voxelwise, image, 2, window({4, 4, 4})), std::invalid_argument);
+  CHECK_THROWS_AS(predict_logits(voxelwise, image[0], 3, window({4, 4, 4})), std::invalid_argument);
+  CHECK_THROWS_AS(predict_logits(voxelwise, image, 3, window({4, 0, 4})), std::invalid_argument);
+  CHECK_THROWS_AS(tile_starts(10, 4, 1.0), std::invalid_argument);
+}
+
+TEST_CASE("softmax logits become label values in the case's own geometry", "[infer]") {
+  PreparedCase prepared;
+  prepared.shape = {1, 1, 3};
+  prepared.original.shape = {2, 2, 4};
+  prepared.original.spacing_mm = {3, 1, 1};
+  prepared.crop_begin = {1, 0, 1};
+  const torch::Tensor logits = torch::tensor({0.f, 1.f, 2.f, 5.f, 1.f, 1.f, 0.f, 0.f, 2.f}).view({3, 1, 1, 3});
+  const LabelImage labels = labels_from_logits(logits, dataset_of({{"a", {4}}, {"b", {7}}}), prepared);
+  CHECK(labels.geometry.spacing_mm == prepared.original.spacing_mm);
+  std::vector<std::int16_t> expected(16, 0);
+  expected[9] = 4;  // [1, 0, 1]; ties go to the first channel
+  CHECK(labels.voxels == expected);
+  CHECK_THROWS_AS(labels_from_logits(logits, dataset_of({{"a", {4}}}), prepared), std::invalid_argument);
+}
+
+TEST_CASE("regions are painted in their order", "[infer]") {
+  PreparedCase prepared;
+  prepared.shape = prepared.original.shape = {1, 1, 4};
+  Dataset dataset = dataset_of({{"whole", {1, 2}}, {"core", {2}}});
+  dataset.region_based = true;
+  dataset.regions_class_order = {1, 2};
+  const torch::Tensor logits = torch::tensor({1.f, -1.f, 0.f, 2.f, 1.f, 1.f, -1.f, -1.f}).view({2, 1, 1, 4});
+  CHECK(labels_from_logits(logits, dataset, prepared).voxels == std::vector<std::int16_t>{2, 2, 0, 1});
+}
