@@ -62,13 +62,13 @@ LaneLayout lane_layout(const Geometry& geometry, RandomStream& random) {
 void add_tissue(Scene& scene, RandomStream& random) {
   const Point middle = half_extent(scene.geometry);
   const Point rim = {3, 3, 3};
-  scene.structures.push_back({0, kGreyMatter, superellipsoid(middle, middle - rim, 6)});
+  scene.structures.push_back({0, kGreyMatter, superellipsoid(middle, middle - rim, 3)});
   Point radii{}, centre{};
   for (std::size_t k = 0; k < 3; ++k) {
     radii[k] = random.uniform(0.66, 0.82) * middle[k];
     centre[k] = middle[k] + random.uniform(-2.5, 2.5);
   }
-  scene.structures.push_back({kWhiteMatter, kWhiteMatterLook, superellipsoid(centre, radii, 3)});
+  scene.structures.push_back({kWhiteMatter, kWhiteMatterLook, superellipsoid(centre, radii, 2)});
 }
 
 bool add_lesion(Scene& scene, Packing& packing, RandomStream& random) {

@@ -20,13 +20,6 @@ double distance_to_segment(const Point& p, const Point& a, const Point& b) {
   return length(p - (a + t * along));
 }
 
-/// std::pow is ten times as slow, and this is the inner loop of every trunk.
-double whole_power(double base, int exponent) {
-  double product = 1;
-  for (; exponent > 0; --exponent) product *= base;
-  return product;
-}
-
 double smallest(const Point& p) { return std::min({p[0], p[1], p[2]}); }
 
 /// With radii a ≥ b ≥ c an ellipsoid lies within c of an ellipse with half-axes a − c and b − c: five strips of it.
@@ -96,12 +89,18 @@ Shape ellipsoid(const Point& centre, const Point& radii, const Frame& frame) {
   return {distance, hull_of_ellipsoid(centre, radii, frame)};
 }
 
-Shape superellipsoid(const Point& centre, const Point& radii, int exponent) {
+Shape superellipsoid(const Point& centre, const Point& radii, int doublings) {
+  // Squares and square roots only: std::pow would be most of the time that a case takes.
   const double scale = smallest(radii);
   const auto distance = [=](const Point& p) {
     double sum = 0;
-    for (std::size_t k = 0; k < 3; ++k) sum += whole_power(std::abs(p[k] - centre[k]) / radii[k], exponent);
-    return (std::pow(sum, 1.0 / exponent) - 1) * scale;
+    for (std::size_t k = 0; k < 3; ++k) {
+      double power = (p[k] - centre[k]) / radii[k];
+      for (int i = 0; i < doublings; ++i) power *= power;
+      sum += power;
+    }
+    for (int i = 0; i < doublings; ++i) sum = std::sqrt(sum);
+    return (sum - 1) * scale;
   };
   return {distance, {{centre, centre, length(radii)}}};
 }
@@ -150,10 +149,6 @@ Shape unite(const std::vector<Shape>& shapes) {
 Shape with_margin(Shape shape, double margin) {
   for (Capsule& capsule : shape.hull) capsule.radius += margin;
   return shape;
-}
-
-Shape intersect(const Shape& first, const Shape& second) {
-  return {[=, a = first.distance, b = second.distance](const Point& p) { return std::max(a(p), b(p)); }, first.hull};
 }
 
 }  // namespace m3d::phantom

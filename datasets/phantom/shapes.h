@@ -39,8 +39,8 @@ Frame frame_along(int axis, double tilt, RandomStream& random);
 
 Shape sphere(const Point& centre, double radius);
 Shape ellipsoid(const Point& centre, const Point& radii, const Frame& frame = kUpright);
-/// |d/rd|^n + |h/rh|^n + |w/rw|^n ≤ 1: between an ellipsoid (2) and a box (large n).
-Shape superellipsoid(const Point& centre, const Point& radii, int exponent);
+/// |d/rd|^n + |h/rh|^n + |w/rw|^n ≤ 1 with n = 2^doublings: an ellipsoid for 1, nearly a box for 3.
+Shape superellipsoid(const Point& centre, const Point& radii, int doublings);
 /// A bar with square cross-section, long along the first axis of `frame`.
 Shape rod(const Point& centre, const Frame& frame, double half_length, double half_width);
 /// A tube around a line of points.
@@ -50,6 +50,5 @@ Shape wall(const Shape& solid, double thickness);
 /// The same solid with a hull `margin` larger: room for a deformation.
 Shape with_margin(Shape shape, double margin);
 Shape unite(const std::vector<Shape>& shapes);
-Shape intersect(const Shape& first, const Shape& second);
 
 }  // namespace m3d::phantom

@@ -108,7 +108,7 @@ class TorsoBuilder {
   }
 
   Shape trunk(double inset) const {
-    return superellipsoid(middle_, {4 * height_, half_h_ - inset, half_w_ - inset}, 3);
+    return superellipsoid(middle_, {4 * height_, half_h_ - inset, half_w_ - inset}, 2);
   }
 
   void add_body() {
@@ -145,12 +145,14 @@ class TorsoBuilder {
 
   /// A ring in the muscle, higher at the back, open in front.
   void add_rib(double depth) {
+    constexpr int kBends = 18;
+    constexpr double kSlopeMm = 4;
     std::vector<Point> points;
-    for (int i = 0; i <= 24; ++i) {
-      const double angle = std::numbers::pi * (-0.8 + 1.6 * i / 24), slope = 4;
+    for (int i = 0; i <= kBends; ++i) {
+      const double angle = std::numbers::pi * (-0.8 + 1.6 * i / kBends);
       const double c = std::cos(angle), s = std::sin(angle);
-      const double scale = std::pow(std::pow(std::abs(c), 3) + std::pow(std::abs(s), 3), -1.0 / 3);
-      points.push_back(at(depth + slope * c, (half_h_ - 3) * scale * c, (half_w_ - 3) * scale * s));
+      const double scale = 1 / std::sqrt(std::hypot(c * c, s * s));  // onto the trunk's outline
+      points.push_back(at(depth + kSlopeMm * c, (half_h_ - 3) * scale * c, (half_w_ - 3) * scale * s));
     }
     paint(kRibs, 800, with_margin(tube(points, 1.9), kDeformationMm));
   }
