@@ -23,5 +23,7 @@ MacCounts count_macs(const Architecture& architecture, const NetworkInput& input
 
 /// Trainable scalars.
 std::int64_t count_parameters(const torch::nn::Module& network);
+/// The same for a network that is not built in memory.
+std::int64_t count_parameters(const Architecture& architecture, const NetworkInput& input, const Json& options);
 
 }  // namespace m3d

@@ -1,0 +1,166 @@
+#include "architectures/blocks/layers.h"
+
+#include <cmath>
+
+#include "common/error.h"
+#include "common/hash.h"
+
+namespace m3d {
+namespace {
+
+thread_local int meta_depth = 0;
+
+/// Standardises each output channel's weights (Qiao et al. 2019, as in Conv3d_wd).
+torch::Tensor standardised(const torch::Tensor& weight) {
+  const auto [variance, mean] = torch::var_mean(weight, torch::IntArrayRef{1, 2, 3, 4}, /*unbiased=*/false, true);
+  return (weight - mean) / torch::sqrt(variance + 1e-10);
+}
+
+double normal_cdf(double x) { return 0.5 * (1.0 + std::erf(x / std::sqrt(2.0))); }
+
+}  // namespace
+
+Grid grid_of(const torch::Tensor& volume) { return {volume.size(2), volume.size(3), volume.size(4)}; }
+
+torch::Tensor tokens_of(const torch::Tensor& volume) {
+  return volume.permute({0, 2, 3, 4, 1}).reshape({volume.size(0), -1, volume.size(1)});
+}
+
+torch::Tensor volume_of(const torch::Tensor& tokens, const Grid& grid) {
+  return tokens.reshape({tokens.size(0), grid[0], grid[1], grid[2], tokens.size(2)}).permute({0, 4, 1, 2, 3});
+}
+
+MetaParameters::MetaParameters() { ++meta_depth; }
+MetaParameters::~MetaParameters() { --meta_depth; }
+
+torch::Tensor new_parameter(torch::IntArrayRef shape) {
+  return torch::empty(shape, torch::TensorOptions().dtype(torch::kFloat32).device(meta_depth ? torch::kMeta : torch::kCPU));
+}
+
+void ParameterRandom::uniform(torch::Tensor& tensor, const std::string& name, double low, double high) const {
+  if (tensor.is_meta()) return;
+  const torch::NoGradGuard no_grad;
+  tensor.uniform_(low, high, torch::make_generator<at::CPUGeneratorImpl>(splitmix64(seed_ ^ fnv1a64(name))));
+}
+
+void ParameterRandom::normal(torch::Tensor& tensor, const std::string& name, double std) const {
+  if (tensor.is_meta()) return;
+  const torch::NoGradGuard no_grad;
+  uniform(tensor, name, -1.0, 1.0);
+  constexpr double open = 1.0 - 1e-7;  // the inverse error function is infinite at the interval's ends
+  tensor.clamp_(-open, open).erfinv_().mul_(std * std::sqrt(2.0));
+}
+
+void ParameterRandom::truncated_normal(torch::Tensor& tensor, const std::string& name, double std) const {
+  if (tensor.is_meta()) return;
+  const torch::NoGradGuard no_grad;
+  const double reach = 2.0 * normal_cdf(2.0 / std) - 1.0;
+  uniform(tensor, name, -reach, reach);
+  tensor.erfinv_().mul_(std * std::sqrt(2.0)).clamp_(-2.0, 2.0);
+}
+
+Linear::Linear(std::int64_t in, std::int64_t out, bool with_bias) {
+  weight = register_parameter("weight", new_parameter({out, in}));
+  if (with_bias) bias = register_parameter("bias", new_parameter({out}));
+}
+
+ConvolutionShape cubic_convolution(std::int64_t in, std::int64_t out, std::int64_t k, std::int64_t s, bool bias) {
+  ConvolutionShape shape;
+  shape.in = in, shape.out = out, shape.bias = bias;
+  shape.kernel.fill(k), shape.stride.fill(s), shape.padding.fill(k / 2);
+  return shape;
+}
+
+Convolution::Convolution(const ConvolutionShape& given) : shape(given) {
+  const std::int64_t first = given.transposed ? given.in : given.out;
+  const std::int64_t second = (given.transposed ? given.out : given.in) / given.groups;
+  weight = register_parameter("weight",
+                              new_parameter({first, second, given.kernel[0], given.kernel[1], given.kernel[2]}));
+  if (given.bias) bias = register_parameter("bias", new_parameter({given.out}));
+}
+
+torch::Tensor Convolution::forward(const torch::Tensor& volume) const {
+  if (shape.transposed)
+    return torch::conv_transpose3d(volume, weight, bias, shape.stride, shape.padding, 0, shape.groups);
+  const auto used = shape.weight_standardisation ? standardised(weight) : weight;
+  return torch::conv3d(volume, used, bias, shape.stride, shape.padding, 1, shape.groups);
+}
+
+LayerNorm::LayerNorm(std::int64_t channels, double eps) : eps_(eps) {
+  weight = register_parameter("weight", new_parameter({channels}));
+  bias = register_parameter("bias", new_parameter({channels}));
+}
+
+torch::Tensor LayerNorm::forward(const torch::Tensor& x) const {
+  return torch::layer_norm(x, weight.sizes(), weight, bias, eps_);
+}
+
+RmsNorm::RmsNorm(std::int64_t channels, double eps) : eps_(eps) {
+  weight = register_parameter("weight", new_parameter({channels}));
+}
+
+torch::Tensor RmsNorm::forward(const torch::Tensor& x) const {
+  return x * torch::rsqrt(x.square().mean(-1, true) + eps_) * weight;
+}
+
+VolumeNorm::VolumeNorm(const std::string& kind, std::int64_t channels) : kind_(kind) {
+  const bool known = kind == "IN" || kind == "GN" || kind == "BN" || kind == "SyncBN" || kind == "LN";
+  if (!known) throw UserError("unknown normalisation '" + kind + "' (known: IN, GN, BN, SyncBN, LN)");
+  if (kind == "GN" && channels % 16 != 0)
+    throw UserError("normalisation GN has 16 groups and needs a multiple of 16 channels, got " + std::to_string(channels));
+  weight = register_parameter("weight", new_parameter({channels}));
+  bias = register_parameter("bias", new_parameter({channels}));
+  if (kind != "BN" && kind != "SyncBN") return;
+  running_mean_ = register_buffer("running_mean", new_parameter({channels}).zero_());
+  running_var_ = register_buffer("running_var", new_parameter({channels}).fill_(1));
+  batches_ = register_buffer("num_batches_tracked", torch::zeros({}, torch::dtype(torch::kLong).device(weight.device())));
+}
+
+torch::Tensor VolumeNorm::forward(const torch::Tensor& volume) {
+  constexpr double eps = 1e-5;
+  if (kind_ == "LN") {
+    if (volume.size(-1) != weight.size(0))
+      throw UserError("normalisation LN works along the last axis, which has " + std::to_string(volume.size(-1)) +
+                      " voxels and would need as many as there are channels, " + std::to_string(weight.size(0)));
+    return torch::layer_norm(volume, weight.sizes(), weight, bias, 1e-6);
+  }
+  // Instance normalisation is group normalisation with a group a channel, which LibTorch computes in channels-last
+  // memory for any batch size; its instance_norm would first copy to channels-first.
+  if (kind_ == "IN") return torch::group_norm(volume, volume.size(1), weight, bias, eps);
+  if (kind_ == "GN") return torch::group_norm(volume, 16, weight, bias, eps);
+  if (is_training()) batches_.add_(1);
+  return torch::batch_norm(volume, weight, bias, running_mean_, running_var_, is_training(), 0.1, eps, false);
+}
+
+torch::Tensor activate(torch::Tensor x, const std::string& kind) {
+  if (kind == "ReLU") return torch::relu_(x);
+  if (kind == "LeakyReLU") return torch::leaky_relu_(x, 0.01);
+  throw UserError("unknown activation '" + kind + "' (known: LeakyReLU, ReLU)");
+}
+
+ConvolutionBlock::ConvolutionBlock(ConvolutionShape shape, const ConvolutionStyle& style)
+    : activation_(style.activation) {
+  shape.bias = false;
+  shape.weight_standardisation = style.weight_standardisation;
+  conv_ = register_module("conv", std::make_shared<Convolution>(shape));
+  norm_ = register_module("norm", std::make_shared<VolumeNorm>(style.norm, shape.out));
+}
+
+torch::Tensor ConvolutionBlock::forward(const torch::Tensor& volume) {
+  return activate(norm_->forward(conv_->forward(volume)), activation_);
+}
+
+PatchEmbedding::PatchEmbedding(const ConvolutionShape& shape, const ConvolutionStyle& style, std::int64_t second_groups) {
+  proj_ = register_module("proj", std::make_shared<ConvolutionBlock>(shape, style));
+  if (second_groups == 0) return;
+  ConvolutionShape second = shape;
+  second.in = shape.out, second.groups = second_groups, second.stride.fill(1);
+  proj1_ = register_module("proj1", std::make_shared<ConvolutionBlock>(second, style));
+}
+
+torch::Tensor PatchEmbedding::forward(const torch::Tensor& volume) {
+  const auto embedded = proj_->forward(volume);
+  return proj1_ ? proj1_->forward(embedded) : embedded;
+}
+
+}  // namespace m3d
