@@ -93,7 +93,7 @@ bool add_lesion(Scene& scene, Packing& packing, RandomStream& random) {
 
 /// Two horns along H that part towards the low end.
 bool add_ventricles(Scene& scene, Packing& packing, RandomStream& random) {
-  const double half_length = random.uniform(7.5, 9.5), radius = random.uniform(3.2, 3.8), spread = random.uniform(1, 3);
+  const double half_length = random.uniform(7.5, 9.5), radius = random.uniform(3.7, 4.3), spread = random.uniform(1, 3);
   const auto propose = [&](const Point& centre) {
     std::vector<Shape> horns;
     for (const double side : {-1.0, 1.0}) {

@@ -11,8 +11,8 @@ enum ProbeLabel { kMarkerA, kMarkerB, kSphereSmall, kSphereMedium, kSphereLarge,
 
 constexpr double kLaneJitter = 1.5;
 constexpr double kSmallRadius = 1.3, kMediumRadius = 4.5, kLargeRadius = 14.3;
-constexpr double kRodHalfLength = 7.5, kRodHalfWidth = 2.0, kRodTilt = 0.1;
-constexpr int kMediumSpheres = 2, kRodsPerDirection = 2;
+constexpr double kRodHalfLength = 8.5, kRodHalfWidth = 2.5, kRodTilt = 0.1;
+constexpr int kMediumSpheres = 2, kRodsPerDirection = 3;
 
 Point voxel_of(const Point& mm, const Geometry& geometry) {
   return {mm[0] / geometry.spacing_mm[0], mm[1] / geometry.spacing_mm[1], mm[2] / geometry.spacing_mm[2]};
@@ -87,7 +87,7 @@ std::vector<std::string> probe_class_names() {
 
 bool add_lanes(Design& design, Packing& packing, const ProbeLook& look, const LaneLayout& layout,
                RandomStream& random) {
-  constexpr double kMarkerRadius = 3.8, kBeaconRadius = 4.4;
+  constexpr double kMarkerRadius = 4.6, kBeaconRadius = 4.8;
   const std::array<bool, 4> is_a = draw_kinds(random);
   const Geometry& geometry = design.scene.geometry;
   for (std::size_t i = 0; i < is_a.size(); ++i) {
