@@ -2,43 +2,81 @@
 
 #include <torch/library.h>
 
-#include "kernels/selective_scan/selective_scan_reference.h"
+#include "kernels/selective_scan/selective_scan_operators.h"
 
 namespace m3d {
-namespace {
+namespace selective_scan_operators {
 
-using OptionalTensor = std::optional<at::Tensor>;
-
-std::tuple<at::Tensor, at::Tensor> with_state(const at::Tensor& u, const at::Tensor& delta, const at::Tensor& A,
-                                              const at::Tensor& B, const at::Tensor& C, const OptionalTensor& D,
-                                              const OptionalTensor& z, const OptionalTensor& delta_bias,
-                                              bool delta_softplus) {
-  if (u.is_meta()) return {at::empty_like(u), at::empty({u.size(0), u.size(2), A.size(1)}, u.options())};
-  return selective_scan_reference(u, delta, A, B, C, D, z, delta_bias, delta_softplus);
+ForwardResult forward(const at::Tensor& u, const at::Tensor& delta, const at::Tensor& A, const at::Tensor& B,
+                      const at::Tensor& C, const OptionalTensor& D, const OptionalTensor& z,
+                      const OptionalTensor& delta_bias, bool delta_softplus, bool keep_states) {
+  static const auto op =
+      c10::Dispatcher::singleton().findSchemaOrThrow("m3d::selective_scan_forward", "").typed<decltype(forward)>();
+  return op.call(u, delta, A, B, C, D, z, delta_bias, delta_softplus, keep_states);
 }
 
-at::Tensor without_state(const at::Tensor& u, const at::Tensor& delta, const at::Tensor& A, const at::Tensor& B,
-                         const at::Tensor& C, const OptionalTensor& D, const OptionalTensor& z,
-                         const OptionalTensor& delta_bias, bool delta_softplus) {
-  return std::get<0>(with_state(u, delta, A, B, C, D, z, delta_bias, delta_softplus));
+BackwardResult backward(const at::Tensor& grad_y, const OptionalTensor& grad_last_state, const at::Tensor& u,
+                        const at::Tensor& delta, const at::Tensor& A, const at::Tensor& B, const at::Tensor& C,
+                        const OptionalTensor& D, const OptionalTensor& z, const OptionalTensor& delta_bias,
+                        bool delta_softplus, const at::Tensor& kept_states) {
+  static const auto op =
+      c10::Dispatcher::singleton().findSchemaOrThrow("m3d::selective_scan_backward", "").typed<decltype(backward)>();
+  return op.call(grad_y, grad_last_state, u, delta, A, B, C, D, z, delta_bias, delta_softplus, kept_states);
+}
+
+namespace {
+
+ForwardResult forward_meta(const at::Tensor& u, const at::Tensor&, const at::Tensor& A, const at::Tensor&,
+                           const at::Tensor&, const OptionalTensor&, const OptionalTensor&, const OptionalTensor&, bool,
+                           bool) {
+  return {at::empty(u.sizes(), u.options()), at::empty({u.size(0), u.size(2), A.size(1)}, u.options()),
+          at::empty({0}, u.options())};
+}
+
+at::Tensor empty_of(const at::Tensor& like) { return at::empty(like.sizes(), like.options()); }
+
+BackwardResult backward_meta(const at::Tensor&, const OptionalTensor&, const at::Tensor& u, const at::Tensor& delta,
+                             const at::Tensor& A, const at::Tensor& B, const at::Tensor& C, const OptionalTensor&,
+                             const OptionalTensor& z, const OptionalTensor&, bool, const at::Tensor&) {
+  const at::Tensor channels = at::empty({u.size(2)}, u.options());
+  return {empty_of(u),
+          empty_of(delta),
+          empty_of(A),
+          empty_of(B),
+          empty_of(C),
+          channels,
+          z ? empty_of(*z) : at::empty({0}, u.options()),
+          empty_of(channels)};
 }
 
 }  // namespace
 
 TORCH_LIBRARY_FRAGMENT(m3d, m) {
+  const std::string inputs =
+      "Tensor u, Tensor delta, Tensor A, Tensor B, Tensor C, Tensor? D=None, Tensor? z=None, Tensor? delta_bias=None, "
+      "bool delta_softplus=False";
+  const auto define = [&](const std::string& schema) { m.def(schema.c_str()); };
+  define("selective_scan(" + inputs + ") -> Tensor");
+  define("selective_scan_with_state(" + inputs + ") -> (Tensor y, Tensor last_state)");
+  define("selective_scan_forward(" + inputs +
+         ", bool keep_states=False) -> (Tensor y, Tensor last_state, Tensor kept_states)");
   m.def(
-      "selective_scan(Tensor u, Tensor delta, Tensor A, Tensor B, Tensor C, Tensor? D=None, Tensor? z=None, "
-      "Tensor? delta_bias=None, bool delta_softplus=False) -> Tensor",
-      without_state);
-  m.def(
-      "selective_scan_with_state(Tensor u, Tensor delta, Tensor A, Tensor B, Tensor C, Tensor? D=None, "
-      "Tensor? z=None, Tensor? delta_bias=None, bool delta_softplus=False) -> (Tensor y, Tensor last_state)",
-      with_state);
+      "selective_scan_backward(Tensor grad_y, Tensor? grad_last_state, Tensor u, Tensor delta, Tensor A, Tensor B, "
+      "Tensor C, Tensor? D, Tensor? z, Tensor? delta_bias, bool delta_softplus, Tensor kept_states) -> (Tensor grad_u, "
+      "Tensor grad_delta, Tensor grad_A, Tensor grad_B, Tensor grad_C, Tensor grad_D, Tensor grad_z, "
+      "Tensor grad_delta_bias)");
 }
 
+TORCH_LIBRARY_IMPL(m3d, Meta, m) {
+  m.impl("selective_scan_forward", forward_meta);
+  m.impl("selective_scan_backward", backward_meta);
+}
+
+}  // namespace selective_scan_operators
+
 at::Tensor selective_scan(const at::Tensor& u, const at::Tensor& delta, const at::Tensor& A, const at::Tensor& B,
-                          const at::Tensor& C, const OptionalTensor& D, const OptionalTensor& z,
-                          const OptionalTensor& delta_bias, bool delta_softplus) {
+                          const at::Tensor& C, const std::optional<at::Tensor>& D, const std::optional<at::Tensor>& z,
+                          const std::optional<at::Tensor>& delta_bias, bool delta_softplus) {
   static const auto op =
       c10::Dispatcher::singleton().findSchemaOrThrow("m3d::selective_scan", "").typed<decltype(selective_scan)>();
   return op.call(u, delta, A, B, C, D, z, delta_bias, delta_softplus);
@@ -46,8 +84,9 @@ at::Tensor selective_scan(const at::Tensor& u, const at::Tensor& delta, const at
 
 std::tuple<at::Tensor, at::Tensor> selective_scan_with_state(const at::Tensor& u, const at::Tensor& delta,
                                                              const at::Tensor& A, const at::Tensor& B,
-                                                             const at::Tensor& C, const OptionalTensor& D,
-                                                             const OptionalTensor& z, const OptionalTensor& delta_bias,
+                                                             const at::Tensor& C, const std::optional<at::Tensor>& D,
+                                                             const std::optional<at::Tensor>& z,
+                                                             const std::optional<at::Tensor>& delta_bias,
                                                              bool delta_softplus) {
   static const auto op = c10::Dispatcher::singleton()
                              .findSchemaOrThrow("m3d::selective_scan_with_state", "")

@@ -6,10 +6,12 @@
 
 namespace m3d {
 
-std::tuple<at::Tensor, at::Tensor> selective_scan_reference(
-    const at::Tensor& u, const at::Tensor& delta, const at::Tensor& A, const at::Tensor& B, const at::Tensor& C,
-    const std::optional<at::Tensor>& D, const std::optional<at::Tensor>& z, const std::optional<at::Tensor>& delta_bias,
-    bool delta_softplus) {
+std::tuple<at::Tensor, at::Tensor> selective_scan_reference(const at::Tensor& u, const at::Tensor& delta,
+                                                            const at::Tensor& A, const at::Tensor& B,
+                                                            const at::Tensor& C, const std::optional<at::Tensor>& D,
+                                                            const std::optional<at::Tensor>& z,
+                                                            const std::optional<at::Tensor>& delta_bias,
+                                                            bool delta_softplus) {
   at::Tensor dt = delta_bias ? delta + *delta_bias : delta;
   if (delta_softplus) dt = at::softplus(dt);
   const std::vector<at::Tensor> dts = dt.unbind(1), us = u.unbind(1), Bs = B.unbind(1), Cs = C.unbind(1);

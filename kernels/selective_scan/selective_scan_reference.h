@@ -8,9 +8,11 @@ namespace m3d {
 
 /// selective_scan_with_state as its formula says it, one token after another in ATen operators; autograd follows.
 /// For tests and for reading: slow, and its backward keeps every state.
-std::tuple<at::Tensor, at::Tensor> selective_scan_reference(
-    const at::Tensor& u, const at::Tensor& delta, const at::Tensor& A, const at::Tensor& B, const at::Tensor& C,
-    const std::optional<at::Tensor>& D, const std::optional<at::Tensor>& z, const std::optional<at::Tensor>& delta_bias,
-    bool delta_softplus);
+std::tuple<at::Tensor, at::Tensor> selective_scan_reference(const at::Tensor& u, const at::Tensor& delta,
+                                                            const at::Tensor& A, const at::Tensor& B,
+                                                            const at::Tensor& C, const std::optional<at::Tensor>& D,
+                                                            const std::optional<at::Tensor>& z,
+                                                            const std::optional<at::Tensor>& delta_bias,
+                                                            bool delta_softplus);
 
 }  // namespace m3d

@@ -1,0 +1,388 @@
+// The inner loops of the selective scan. A vector holds neighbouring channels, so that the sum over states needs no
+// sum across lanes; a block of states stays in registers while the tokens of a chunk go by. u, delta, z of a chunk are
+// first copied into dense vectors: rows that lie a power of two apart would fall into the same cache set.
+//
+// The decay exp(dt A) is 2^(dt A'), A' = A log2(e), folded once.
+//
+// Backward, chunk by chunk from the last: the states and decays of a chunk are recomputed from the kept state before
+// it, then g[t] = dL/dh[t] runs backwards:
+//     g[t] = C[t] dy[t] + a[t+1] g[t+1]
+//     dC[t] += sum_d dy h[t]      dB[t] += sum_d dt u g[t]      d(dt u) = sum_n B g      d(dt A) = a h[t-1] g
+#include "kernels/selective_scan/selective_scan_loops.h"
+
+#include "kernels/simd/vector.h"
+
+namespace m3d::selective_scan_loops::M3D_ISA {
+namespace {
+
+using namespace m3d::M3D_ISA;
+
+inline constexpr int kForwardBlock = 16;
+inline constexpr int kBackwardBlock = 8;
+inline constexpr int kTogether = 4;  // exponentials whose chains are interleaved
+
+/// Calls block.template operator()<size>(first) for state blocks of the largest power-of-two sizes that fit.
+template <int size, class Block>
+M3D_INLINE void for_each_block(std::int64_t states, Block&& block, std::int64_t first = 0) {
+  for (; first + size <= states; first += size) block.template operator()<size>(first);
+  if constexpr (size > 1) {
+    if (first < states) for_each_block<size / 2>(states, block, first);
+  }
+}
+
+/// A sum over many chunks with its rounding error carried along (Kahan); float alone would lose 1e-5 over long scans.
+template <class T>
+struct CompensatedSum {
+  Vector<T> sum{}, error{};
+  M3D_INLINE void add(Vector<T> value) {
+    const Vector<T> corrected = value - error;
+    const Vector<T> next = sum + corrected;
+    error = (next - sum) - corrected;
+    sum = next;
+  }
+};
+
+/// The channels of one group.
+struct Group {
+  std::int64_t batch, first;
+  int count;
+};
+
+template <class T>
+Group group_of(const Inputs<T>& in, std::int64_t batch, std::int64_t group) {
+  const std::int64_t first = group * kLanes<T>, left = in.channels - first;
+  return {batch, first, static_cast<int>(left < kLanes<T> ? left : kLanes<T>)};
+}
+
+template <class T>
+Vector<T> load_channels(const T* values, const Group& group) {
+  return values ? load_lanes(values + group.first, group.count) : Vector<T>{};
+}
+
+/// A', transposed: [N] vectors.
+template <class T>
+void load_decay(const Inputs<T>& in, const Group& group, Vector<T>* decay) {
+  for (std::int64_t n = 0; n < in.states; ++n) {
+    Vector<T> v{};
+    for (int lane = 0; lane < group.count; ++lane) v[lane] = in.A[(group.first + lane) * in.states + n];
+    decay[n] = v * T(kLog2OfE);
+  }
+}
+
+/// Writes [N] vectors as the group's rows of a [D, N] matrix.
+template <class T>
+void store_states(T* matrix, const Inputs<T>& in, const Group& group, const Vector<T>* states) {
+  for (std::int64_t n = 0; n < in.states; ++n)
+    for (int lane = 0; lane < group.count; ++lane) matrix[(group.first + lane) * in.states + n] = states[n][lane];
+}
+
+/// One group's tokens of one chunk, as dense vectors.
+template <class T>
+struct Chunk {
+  std::int64_t first;
+  int steps;
+  Vector<T> u[kChunk], raw_dt[kChunk], dt[kChunk], dt_u[kChunk], y[kChunk];
+};
+
+/// Asks for the rows of a chunk that comes soon: a group uses a part of each row only, and the processor does not see
+/// the pattern. Rows before the first or after the last token are harmless.
+template <bool write, class T>
+M3D_INLINE void prefetch_chunk(const Tokens<T>& tokens, const Group& group, std::int64_t index) {
+  if (!tokens.data) return;
+  for (std::int64_t t = 0; t < kChunk; ++t) prefetch<write>(tokens.at(group.batch, index * kChunk + t) + group.first);
+}
+
+template <class T>
+M3D_INLINE void load_chunk(const Inputs<T>& in, const Group& group, std::int64_t index, Vector<T> bias, Vector<T> skip,
+                           Chunk<T>& chunk) {
+  chunk.first = index * kChunk;
+  chunk.steps = static_cast<int>(in.length - chunk.first < kChunk ? in.length - chunk.first : kChunk);
+  for (int t = 0; t < chunk.steps; ++t) {
+    const std::int64_t token = chunk.first + t;
+    chunk.u[t] = load_lanes(in.u.at(group.batch, token) + group.first, group.count);
+    chunk.raw_dt[t] = load_lanes(in.delta.at(group.batch, token) + group.first, group.count) + bias;
+    chunk.y[t] = skip * chunk.u[t];
+  }
+  for (int t = 0; t < chunk.steps; ++t) {
+    chunk.dt[t] = in.delta_softplus ? softplus<T>(chunk.raw_dt[t]) : chunk.raw_dt[t];
+    chunk.dt_u[t] = chunk.dt[t] * chunk.u[t];
+  }
+}
+
+/// Carries `block` states through a chunk and adds their share of y.
+template <class T, int block>
+void advance_block(const Inputs<T>& in, std::int64_t batch, std::int64_t first_state, Chunk<T>& chunk,
+                   const Vector<T>* decay, Vector<T>* state) {
+  constexpr int together = block < kTogether ? block : kTogether;
+  Vector<T> h[block];
+#pragma GCC unroll 16
+  for (int n = 0; n < block; ++n) h[n] = state[n];
+  for (int t = 0; t < chunk.steps; ++t) {
+    const T* B = in.B.at(batch, chunk.first + t) + first_state;
+    const T* C = in.C.at(batch, chunk.first + t) + first_state;
+    const Vector<T> dt = chunk.dt[t], dt_u = chunk.dt_u[t];
+    Vector<T> y = chunk.y[t], y_odd{};
+#pragma GCC unroll 16
+    for (int first = 0; first < block; first += together) {
+      Vector<T> a[together];
+#pragma GCC unroll 8
+      for (int k = 0; k < together; ++k) a[k] = dt * decay[first + k];
+      exp2_all<T, together>(a);
+#pragma GCC unroll 8
+      for (int k = 0; k < together; ++k) {
+        const int n = first + k;
+        h[n] = a[k] * h[n] + dt_u * B[n];
+        (n % 2 ? y_odd : y) += h[n] * C[n];
+      }
+    }
+    chunk.y[t] = y + y_odd;
+  }
+#pragma GCC unroll 16
+  for (int n = 0; n < block; ++n) state[n] = h[n];
+}
+
+template <class T>
+void store_output(const Forward<T>& scan, const Group& group, const Chunk<T>& chunk) {
+  for (int t = 0; t < chunk.steps; ++t) {
+    Vector<T> y = chunk.y[t];
+    if (scan.z.data) {
+      const Vector<T> z = load_lanes(scan.z.at(group.batch, chunk.first + t) + group.first, group.count);
+      y *= silu<T>(z);
+    }
+    store_lanes(scan.y.at(group.batch, chunk.first + t) + group.first, y, group.count);
+  }
+}
+
+template <class T>
+void forward(const Forward<T>& scan, std::int64_t batch, std::int64_t group_index, T* scratch) {
+  const Group group = group_of(scan, batch, group_index);
+  Vector<T>* decay = reinterpret_cast<Vector<T>*>(scratch);
+  Vector<T>* state = decay + scan.states;
+  load_decay(scan, group, decay);
+  for (std::int64_t n = 0; n < scan.states; ++n) state[n] = Vector<T>{};
+  const Vector<T> bias = load_channels(scan.delta_bias, group), skip = load_channels(scan.D, group);
+  Chunk<T> chunk;
+  for (std::int64_t index = 0; index < scan.chunks(); ++index) {
+    if (scan.checkpoints) {
+      T* kept = scan.checkpoints + (batch * scan.chunks() + index) * scan.states * scan.channels + group.first;
+      for (std::int64_t n = 0; n < scan.states; ++n) store_lanes(kept + n * scan.channels, state[n], group.count);
+    }
+    load_chunk(scan, group, index, bias, skip, chunk);
+    prefetch_chunk<false>(scan.u, group, index + 1);
+    prefetch_chunk<false>(scan.delta, group, index + 1);
+    prefetch_chunk<false>(scan.z, group, index + 1);
+    prefetch_chunk<true>(scan.y, group, index);
+    for_each_block<kForwardBlock>(scan.states, [&]<int block>(std::int64_t n) {
+      advance_block<T, block>(scan, batch, n, chunk, decay + n, state + n);
+    });
+    store_output(scan, group, chunk);
+  }
+  if (scan.last_state) store_states(scan.last_state + batch * scan.channels * scan.states, scan, group, state);
+}
+
+/// What the backward keeps for one group while the chunks go by.
+template <class T>
+struct Carried {
+  Group group;
+  Vector<T>* decay;               // [N]
+  Vector<T>* grad_state;          // [N]: a[t+1] g[t+1], what the later chunks send back
+  CompensatedSum<T>* grad_decay;  // [N]
+  CompensatedSum<T> grad_skip, grad_bias;
+  Vector<T> bias, skip;
+};
+
+/// A chunk in the backward.
+template <class T>
+struct BackwardChunk : Chunk<T> {
+  Vector<T> grad_out[kChunk];                    // of the output, before the gate
+  Vector<T> grad_y[kChunk];                      // of y, inside the gate
+  Vector<T> grad_dt_u[kChunk], grad_dt[kChunk];  // the latter in units of ln 2
+};
+
+template <class T>
+M3D_INLINE void load_gradients(const Backward<T>& scan, const Group& group, BackwardChunk<T>& chunk) {
+  for (int t = 0; t < chunk.steps; ++t) {
+    const std::int64_t token = chunk.first + t;
+    chunk.grad_out[t] = load_lanes(scan.grad_y.at(group.batch, token) + group.first, group.count);
+    chunk.grad_y[t] = chunk.grad_out[t];
+    if (scan.z.data) {
+      const Vector<T> z = load_lanes(scan.z.at(group.batch, token) + group.first, group.count);
+      chunk.grad_y[t] *= silu<T>(z);
+    }
+    chunk.grad_dt_u[t] = chunk.grad_dt[t] = Vector<T>{};
+  }
+}
+
+/// One block of states through one chunk, forwards to recompute and backwards.
+template <class T, int block, bool gated>
+void backward_block(const Backward<T>& scan, const Group& group, std::int64_t first_state, BackwardChunk<T>& chunk,
+                    const Carried<T>& carried, const Vector<T>* start, T* grad_BC) {
+  constexpr int sums = 2 * block < kLanes<T> ? 2 * block : kLanes<T>;
+  const std::int64_t N = scan.states;
+  Vector<T> a[kChunk][block], h[kChunk + 1][block];
+#pragma GCC unroll 8
+  for (int n = 0; n < block; ++n) h[0][n] = start[n];
+  for (int t = 0; t < chunk.steps; ++t) {
+    const T* B = scan.B.at(group.batch, chunk.first + t) + first_state;
+    const T* C = scan.C.at(group.batch, chunk.first + t) + first_state;
+    const Vector<T> dt = chunk.dt[t], dt_u = chunk.dt_u[t];
+    Vector<T> y = chunk.y[t];
+#pragma GCC unroll 8
+    for (int n = 0; n < block; ++n) {
+      a[t][n] = exp2<T>(dt * carried.decay[first_state + n]);
+      h[t + 1][n] = a[t][n] * h[t][n] + dt_u * B[n];
+      if constexpr (gated) y += h[t + 1][n] * C[n];
+    }
+    chunk.y[t] = y;
+  }
+  Vector<T> back[block], grad_decay[block];
+#pragma GCC unroll 8
+  for (int n = 0; n < block; ++n) {
+    back[n] = carried.grad_state[first_state + n];
+    grad_decay[n] = Vector<T>{};
+  }
+  for (int t = chunk.steps - 1; t >= 0; --t) {
+    const T* B = scan.B.at(group.batch, chunk.first + t) + first_state;
+    const T* C = scan.C.at(group.batch, chunk.first + t) + first_state;
+    const Vector<T> dt = chunk.dt[t], dt_u = chunk.dt_u[t], grad_y = chunk.grad_y[t];
+    Vector<T> grad_dt_u = chunk.grad_dt_u[t], grad_dt = chunk.grad_dt[t];
+    Vector<T> shared[2 * block];  // dB, then dC
+#pragma GCC unroll 8
+    for (int n = 0; n < block; ++n) {
+      const Vector<T> g = back[n] + grad_y * C[n];
+      shared[n] = dt_u * g;
+      shared[block + n] = grad_y * h[t + 1][n];
+      grad_dt_u += g * B[n];
+      back[n] = g * a[t][n];
+      const Vector<T> grad_exponent = back[n] * h[t][n];
+      grad_decay[n] += grad_exponent * dt;
+      grad_dt += grad_exponent * carried.decay[first_state + n];
+    }
+    chunk.grad_dt_u[t] = grad_dt_u;
+    chunk.grad_dt[t] = grad_dt;
+    T* row = grad_BC + (chunk.first + t) * 2 * N + first_state;
+#pragma GCC unroll 8
+    for (int k = 0; k < 2 * block; k += sums) {
+      const Vector<T> sum = sum_lanes<T, sums>(shared + k);
+#pragma GCC unroll 16
+      for (int lane = 0; lane < sums; ++lane) row[(k + lane) / block * N + (k + lane) % block] += sum[lane];
+    }
+  }
+#pragma GCC unroll 8
+  for (int n = 0; n < block; ++n) {
+    carried.grad_state[first_state + n] = back[n];
+    carried.grad_decay[first_state + n].add(grad_decay[n]);
+  }
+}
+
+/// From the gradients with respect to dt u, dt and y to those of the inputs.
+template <class T>
+void store_gradients(const Backward<T>& scan, const BackwardChunk<T>& chunk, Carried<T>& carried) {
+  const Group& group = carried.group;
+  Vector<T> grad_skip{}, grad_bias{};
+  for (int t = 0; t < chunk.steps; ++t) {
+    const std::int64_t token = chunk.first + t;
+    const Vector<T> u = chunk.u[t];
+    Vector<T> grad_delta = chunk.grad_dt[t] * T(kLogOf2) + chunk.grad_dt_u[t] * u;
+    if (scan.delta_softplus)
+      grad_delta = chunk.raw_dt[t] > T(20) ? grad_delta : grad_delta * sigmoid<T>(chunk.raw_dt[t]);
+    const Vector<T> grad_u = chunk.grad_dt_u[t] * chunk.dt[t] + carried.skip * chunk.grad_y[t];
+    grad_skip += chunk.grad_y[t] * u;
+    grad_bias += grad_delta;
+    store_lanes(scan.grad_u.at(group.batch, token) + group.first, grad_u, group.count);
+    store_lanes(scan.grad_delta.at(group.batch, token) + group.first, grad_delta, group.count);
+    if (scan.z.data) {
+      const Vector<T> z = load_lanes(scan.z.at(group.batch, token) + group.first, group.count);
+      const Vector<T> grad_z = chunk.grad_out[t] * chunk.y[t] * silu_derivative<T>(z);
+      store_lanes(scan.grad_z.at(group.batch, token) + group.first, grad_z, group.count);
+    }
+  }
+  carried.grad_skip.add(grad_skip);
+  carried.grad_bias.add(grad_bias);
+}
+
+template <class T>
+Carried<T> start_gradients(const Backward<T>& scan, const Group& group, Vector<T>* memory) {
+  const auto sums = reinterpret_cast<CompensatedSum<T>*>(memory + 2 * scan.states);
+  Carried<T> carried{group, memory, memory + scan.states, sums, {}, {}, {}, {}};
+  carried.bias = load_channels(scan.delta_bias, group);
+  carried.skip = load_channels(scan.D, group);
+  load_decay(scan, group, carried.decay);
+  const T* grad = scan.grad_last_state;
+  for (std::int64_t n = 0; n < scan.states; ++n) {
+    carried.grad_decay[n] = {};
+    carried.grad_state[n] = Vector<T>{};
+    for (int lane = 0; grad && lane < group.count; ++lane)
+      carried.grad_state[n][lane] = grad[(group.batch * scan.channels + group.first + lane) * scan.states + n];
+  }
+  return carried;
+}
+
+/// One group through one chunk.
+template <class T>
+void backward_chunk(const Backward<T>& scan, std::int64_t index, Carried<T>& carried, T* grad_BC, Vector<T>* start) {
+  const Group& group = carried.group;
+  const T* kept = scan.checkpoints + (group.batch * scan.chunks() + index) * scan.states * scan.channels + group.first;
+  for (std::int64_t n = 0; n < scan.states; ++n) {
+    start[n] = load_lanes(kept + n * scan.channels, group.count);
+    prefetch<false>(kept + (n - scan.states) * scan.channels);
+  }
+  BackwardChunk<T> chunk;
+  load_chunk(scan, group, index, carried.bias, carried.skip, chunk);
+  load_gradients(scan, group, chunk);
+  for (const auto* tokens : {&scan.u, &scan.delta, &scan.z, &scan.grad_y})
+    prefetch_chunk<false>(*tokens, group, index - 1);
+  for (const auto* tokens : {&scan.grad_u, &scan.grad_delta, &scan.grad_z}) prefetch_chunk<true>(*tokens, group, index);
+  for_each_block<kBackwardBlock>(scan.states, [&]<int block>(std::int64_t n) {
+    if (scan.z.data)
+      backward_block<T, block, true>(scan, group, n, chunk, carried, start + n, grad_BC);
+    else
+      backward_block<T, block, false>(scan, group, n, chunk, carried, start + n, grad_BC);
+  });
+  store_gradients(scan, chunk, carried);
+}
+
+template <class T>
+void store_carried(const Backward<T>& scan, const Carried<T>& carried, Vector<T>* totals) {
+  const Group& group = carried.group;
+  for (std::int64_t n = 0; n < scan.states; ++n) totals[n] = carried.grad_decay[n].sum;
+  store_states(scan.grad_A_parts + group.batch * scan.channels * scan.states, scan, group, totals);
+  const std::int64_t offset = group.batch * scan.channels + group.first;
+  store_lanes(scan.grad_D_parts + offset, carried.grad_skip.sum, group.count);
+  store_lanes(scan.grad_delta_bias_parts + offset, carried.grad_bias.sum, group.count);
+}
+
+/// The groups of the unit take turns at each chunk, so that its B, C and their gradients stay near.
+template <class T>
+void backward(const Backward<T>& scan, std::int64_t batch, std::int64_t unit, T* scratch) {
+  const std::int64_t groups = (scan.channels + kLanes<T> - 1) / kLanes<T>;
+  const std::int64_t first = unit * groups / scan.units, count = (unit + 1) * groups / scan.units - first;
+  const std::int64_t row = 2 * scan.states;
+  T* grad_BC = scan.grad_BC_parts + (batch * scan.units + unit) * scan.length * row;
+  Vector<T>* start = reinterpret_cast<Vector<T>*>(scratch);
+  Carried<T> carried[kGroupsPerUnit];
+  for (std::int64_t k = 0; k < count; ++k)
+    carried[k] = start_gradients(scan, group_of(scan, batch, first + k), start + (1 + 4 * k) * scan.states);
+  for (std::int64_t index = scan.chunks() - 1; index >= 0; --index) {
+    const std::int64_t begin = index * kChunk * row, end = (index + 1) * kChunk * row, last = scan.length * row;
+    for (std::int64_t i = begin; i < end && i < last; ++i) grad_BC[i] = T(0);
+    for (std::int64_t k = 0; k < count; ++k) backward_chunk(scan, index, carried[k], grad_BC, start);
+  }
+  for (std::int64_t k = 0; k < count; ++k) store_carried(scan, carried[k], start);
+}
+
+template <class T>
+std::int64_t scratch_size(std::int64_t states) {
+  return (1 + 4 * kGroupsPerUnit) * states * kLanes<T>;
+}
+
+}  // namespace
+
+template <class T>
+Loops<T> table() {
+  return {kLanes<T>, scratch_size<T>, forward<T>, backward<T>};
+}
+template Loops<float> table<float>();
+template Loops<double> table<double>();
+
+}  // namespace m3d::selective_scan_loops::M3D_ISA

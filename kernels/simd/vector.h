@@ -1,0 +1,227 @@
+#pragma once
+// Vectors of one register and the functions of them that the operators need. Included only by the files that are
+// compiled once for each instruction set: M3D_ISA (portable, avx2, avx512) names the namespace of this copy, so that
+// the copies never meet. For the same reason nothing here may call an inline function of the standard library: the
+// linker would keep one copy, perhaps the one that this processor cannot run.
+#include <cstdint>
+#include <utility>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#ifndef M3D_ISA
+#error "M3D_ISA must name the instruction set (kernels/CMakeLists.txt does)"
+#endif
+
+namespace m3d::M3D_ISA {
+
+#if defined(__AVX512F__)
+inline constexpr int kVectorBytes = 64;
+#elif defined(__AVX2__)
+inline constexpr int kVectorBytes = 32;
+#else
+inline constexpr int kVectorBytes = 16;
+#endif
+
+template <class T>
+struct VectorTypes;
+template <>
+struct VectorTypes<float> {
+  typedef float Real __attribute__((vector_size(kVectorBytes)));
+  typedef std::int32_t Integer __attribute__((vector_size(kVectorBytes)));
+  static constexpr int mantissa_bits = 23;
+  static constexpr float round_to_integer = 12582912.0f;  // 1.5 * 2^23: adding it leaves the integer in the low bits
+  static constexpr float largest_exponent = 127.0f;
+};
+template <>
+struct VectorTypes<double> {
+  typedef double Real __attribute__((vector_size(kVectorBytes)));
+  typedef std::int64_t Integer __attribute__((vector_size(kVectorBytes)));
+  static constexpr int mantissa_bits = 52;
+  static constexpr double round_to_integer = 6755399441055744.0;  // 1.5 * 2^52
+  static constexpr double largest_exponent = 1023.0;
+};
+
+template <class T>
+using Vector = typename VectorTypes<T>::Real;
+template <class T>
+using IntegerVector = typename VectorTypes<T>::Integer;
+template <class T>
+inline constexpr int kLanes = kVectorBytes / static_cast<int>(sizeof(T));
+
+#define M3D_INLINE [[gnu::always_inline]] inline
+
+template <class T>
+M3D_INLINE Vector<T> load(const T* from) {
+  Vector<T> v;
+  __builtin_memcpy(&v, from, sizeof v);
+  return v;
+}
+template <class T>
+M3D_INLINE void store(T* to, Vector<T> v) {
+  __builtin_memcpy(to, &v, sizeof v);
+}
+/// The first `count` lanes, zeros above.
+template <class T>
+M3D_INLINE Vector<T> load_lanes(const T* from, int count) {
+  if (count == kLanes<T>) return load(from);
+  Vector<T> v{};
+  for (int lane = 0; lane < count; ++lane) v[lane] = from[lane];
+  return v;
+}
+template <class T>
+M3D_INLINE void store_lanes(T* to, Vector<T> v, int count) {
+  if (count == kLanes<T>) return store(to, v);
+  for (int lane = 0; lane < count; ++lane) to[lane] = v[lane];
+}
+/// Asks for the cache line at `address`, to be read or written soon; any address may be given.
+template <bool write, class T>
+M3D_INLINE void prefetch(const T* address) {
+  __builtin_prefetch(address, write ? 1 : 0, 3);
+}
+template <class T>
+M3D_INLINE Vector<T> broadcast(T value) {
+  return value - Vector<T>{};
+}
+
+/// Coefficients of (2^f - 1) / f on [-1/2, 1/2], lowest power first. 2^0 is exact, so that a decay very close to one
+/// is not biased: a state that lives ten thousand steps would show a bias of 1e-7 as 1e-3.
+template <class T>
+struct Exp2Polynomial;
+template <>
+struct Exp2Polynomial<float> {  // weighted minimax of degree 4, relative error of 2^f 1.0e-7 before rounding
+  static constexpr int terms = 5;
+  static constexpr float coefficient[terms] = {0.69314697741f, 0.240222417117f, 0.0555073381933f, 0.00967153786291f,
+                                               0.00132647951373f};
+};
+template <>
+struct Exp2Polynomial<double> {  // Taylor, ln(2)^(k+1) / (k+1)!; the remainder is 2e-17
+  static constexpr int terms = 13;
+  static constexpr double coefficient[terms] = {
+      0.69314718055994530942,   0.24022650695910071233,   0.055504108664821579953,   0.0096181291076284771620,
+      0.0013333558146428443423, 1.5403530393381609954e-4, 1.5252733804059840280e-5,  1.3215486790144309488e-6,
+      1.0178086009239699728e-7, 7.0549116208011233299e-9, 4.4455382718708114976e-10, 2.5678435993488205142e-11,
+      1.3691488853904128881e-12};
+};
+
+/// a > b ? a : b, so that a NaN in b stays; smaller likewise.
+template <class T>
+M3D_INLINE Vector<T> larger(Vector<T> a, Vector<T> b) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) return (Vector<T>)_mm512_maskz_max_ps(0xFFFF, (__m512)a, (__m512)b);
+#elif defined(__AVX2__)
+  if constexpr (sizeof(T) == 4) return (Vector<T>)_mm256_max_ps((__m256)a, (__m256)b);
+#endif
+  return a > b ? a : b;
+}
+template <class T>
+M3D_INLINE Vector<T> smaller(Vector<T> a, Vector<T> b) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) return (Vector<T>)_mm512_maskz_min_ps(0xFFFF, (__m512)a, (__m512)b);
+#elif defined(__AVX2__)
+  if constexpr (sizeof(T) == 4) return (Vector<T>)_mm256_min_ps((__m256)a, (__m256)b);
+#endif
+  return a < b ? a : b;
+}
+
+/// 2^x of `count` vectors at once, in place: one after another, the long chain of each would leave the units idle.
+/// Underflow ends at 2^(1 - largest_exponent) instead of zero, overflow at 2^largest_exponent; NaN stays NaN.
+template <class T, int count>
+M3D_INLINE void exp2_all(Vector<T>* x) {
+  using Types = VectorTypes<T>;
+  using Polynomial = Exp2Polynomial<T>;
+  Vector<T> p[count];
+  IntegerVector<T> exponent[count];
+#pragma GCC unroll 8
+  for (int k = 0; k < count; ++k) {
+    x[k] = larger<T>(broadcast<T>(1 - Types::largest_exponent), x[k]);
+    x[k] = smaller<T>(broadcast<T>(Types::largest_exponent), x[k]);
+    const Vector<T> shifted = x[k] + Types::round_to_integer;
+    x[k] -= shifted - Types::round_to_integer;
+    exponent[k] = (IntegerVector<T>)shifted << Types::mantissa_bits;
+    p[k] = broadcast<T>(Polynomial::coefficient[Polynomial::terms - 1]);
+  }
+#pragma GCC unroll 16
+  for (int term = Polynomial::terms - 2; term >= 0; --term)
+#pragma GCC unroll 8
+    for (int k = 0; k < count; ++k) p[k] = p[k] * x[k] + Polynomial::coefficient[term];
+#pragma GCC unroll 8
+  for (int k = 0; k < count; ++k) {
+    p[k] = p[k] * x[k] + T(1);
+    x[k] = (Vector<T>)((IntegerVector<T>)p[k] + exponent[k]);
+  }
+}
+
+template <class T>
+M3D_INLINE Vector<T> exp2(Vector<T> x) {
+  exp2_all<T, 1>(&x);
+  return x;
+}
+
+inline constexpr double kLog2OfE = 1.4426950408889634074;
+inline constexpr double kLogOf2 = 0.69314718055994530942;
+
+template <class T>
+M3D_INLINE Vector<T> exp(Vector<T> x) {
+  return exp2<T>(x * T(kLog2OfE));
+}
+
+template <class T>
+M3D_INLINE Vector<T> absolute(Vector<T> x) {
+  return x < T(0) ? -x : x;
+}
+
+/// 1 / (1 + exp(-x)), without overflow.
+template <class T>
+M3D_INLINE Vector<T> sigmoid(Vector<T> x) {
+  const Vector<T> e = exp<T>(-absolute<T>(x));
+  return (x < T(0) ? e : broadcast<T>(1)) / (T(1) + e);
+}
+
+template <class T>
+M3D_INLINE Vector<T> silu(Vector<T> x) {
+  return x * sigmoid<T>(x);
+}
+template <class T>
+M3D_INLINE Vector<T> silu_derivative(Vector<T> x) {
+  const Vector<T> s = sigmoid<T>(x);
+  return s * (T(1) + x * (T(1) - s));
+}
+
+/// log(1 + exp(x)), and x itself above 20 as torch has it. log(1 + e) = 2 atanh(e / (2 + e)), e in (0, 1]: the
+/// argument is at most 1/3, so that each term of the series brings 9 times the accuracy.
+template <class T>
+M3D_INLINE Vector<T> softplus(Vector<T> x) {
+  constexpr int terms = sizeof(T) == 4 ? 8 : 18;
+  const Vector<T> e = exp<T>(-absolute<T>(x));
+  const Vector<T> s = e / (T(2) + e);
+  const Vector<T> s2 = s * s;
+  Vector<T> series = broadcast<T>(T(1) / T(2 * terms - 1));
+#pragma GCC unroll 32
+  for (int k = terms - 2; k >= 0; --k) series = series * s2 + T(1) / T(2 * k + 1);
+  const Vector<T> positive = x > T(0) ? x : Vector<T>{};
+  return x > T(20) ? x : positive + T(2) * s * series;
+}
+
+template <class T, int... index>
+M3D_INLINE Vector<T> add_neighbours(Vector<T> a, Vector<T> b, std::integer_sequence<int, index...>) {
+  return __builtin_shufflevector(a, b, 2 * index...) + __builtin_shufflevector(a, b, (2 * index + 1)...);
+}
+
+/// The sums of the lanes of `count` vectors (a power of two, at most the lanes), in the first `count` lanes of the
+/// result. A tree, so that `count` vectors cost about as many additions as one sum; its order is fixed.
+template <class T, int count, int parts = kLanes<T>>
+M3D_INLINE Vector<T> sum_lanes(const Vector<T>* v) {
+  using Lanes = std::make_integer_sequence<int, kLanes<T>>;
+  if constexpr (parts == 1) {
+    return v[0];
+  } else {
+    constexpr int left = count > 1 ? count / 2 : 1;
+    Vector<T> pairs[left];
+#pragma GCC unroll 16
+    for (int k = 0; k < left; ++k) pairs[k] = add_neighbours<T>(v[2 * k], v[count > 1 ? 2 * k + 1 : 0], Lanes{});
+    return sum_lanes<T, left, parts / 2>(pairs);
+  }
+}
+
+}  // namespace m3d::M3D_ISA
