@@ -106,7 +106,7 @@ fs::file_time_type newest_record(const fs::path& folder) {
 fs::path report_of(const fs::path& folder) {
   const fs::path page = folder / "report" / "index.html";
   if (fs::exists(page) && fs::last_write_time(page) >= newest_record(folder)) return page;
-  return write_report({folder}, folder / "report", {"html", "latex", "markdown", "csv", "svg", "png", "pdf"});
+  return write_report({folder}, folder / "report", {});
 }
 
 std::vector<std::string> write_reports(const std::vector<PlannedRun>& plan, const fs::path& output) {
@@ -124,7 +124,7 @@ int run_and_report(std::vector<PlannedRun>& plan, const MainJobOptions& options,
   const SuiteOutcome outcome = execute_runs(plan, harness);
   const auto pages = write_reports(plan, harness.output);
   if (options.json) {
-    Json document = plan_json(plan_runs(configs_of(plan), harness, false));
+    Json document = plan_json(plan);
     document["outcome"] = {{"done", outcome.done}, {"failed", outcome.failed}, {"skipped", outcome.skipped},
                            {"already_done", outcome.already_done}};
     document["reports"] = pages;

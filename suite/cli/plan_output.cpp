@@ -40,12 +40,6 @@ std::string count_or_dash(std::int64_t count) { return count > 0 ? short_count(c
 
 }  // namespace
 
-std::vector<RunConfig> configs_of(const std::vector<PlannedRun>& plan) {
-  std::vector<RunConfig> configs;
-  for (const auto& run : plan) configs.push_back(run.config);
-  return configs;
-}
-
 void print_plan(const std::vector<PlannedRun>& plan) {
   std::vector<std::vector<std::string>> rows = {{"hash", "parameters", "MACs", "run", "state"}};
   for (const auto& run : plan)

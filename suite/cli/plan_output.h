@@ -11,6 +11,4 @@ void print_plan(const std::vector<PlannedRun>& plan);
 /// {"runs": [{hash, name, …, state, reason}], "totals": {state: count, "macs": …}}
 Json plan_json(const std::vector<PlannedRun>& plan);
 
-std::vector<RunConfig> configs_of(const std::vector<PlannedRun>& plan);
-
 }  // namespace m3d

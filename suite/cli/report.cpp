@@ -23,7 +23,7 @@ int run_report(const ReportOptions& options) {
   const std::vector<fs::path> folders(options.folders.begin(), options.folders.end());
   const fs::path output = options.output.empty() ? folders.front() / "report" : fs::path(options.output);
   require_writable(output, "--output");
-  const fs::path page = write_report(folders, output, options.formats.empty() ? kFormats : options.formats);
+  const fs::path page = write_report(folders, output, options.formats);
   std::printf("%s\n", page.c_str());
   return 0;
 }
@@ -37,7 +37,7 @@ void add_report(CLI::App& app, Command& chosen) {
                 "\n\nExamples:\n  m3d-bench report m3d-results/scanning/phantom_mri\n"
                 "  m3d-bench report runs_a runs_b --output joint --format html,latex");
   report->add_option("folders", options->folders, "suite or run folders")->required()->type_name("DIR");
-  report->add_option("--format", options->formats, "html, latex, markdown, csv, svg, png, pdf (default: all)")
+  report->add_option("--format", options->formats, "html, latex, markdown, csv, svg, png, pdf (default: all but png and pdf)")
       ->delimiter(',')
       ->check(one_of("--format", kFormats));
   report->add_option("--output", options->output, "where the report goes (default: report/ in the first folder)");
