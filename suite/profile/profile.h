@@ -12,8 +12,8 @@
 
 namespace m3d {
 
-/// Counted on meta tensors: needs neither the memory nor the time of a run. `macs_at_128` is for 128³, each axis rounded
-/// up to the network's divisors.
+/// Counted on meta tensors: needs neither the memory nor the time of a run. `macs_at_128` is for 128³, each axis
+/// rounded up to the network's divisors.
 struct NetworkCosts {
   std::int64_t parameters = 0;
   Shape3 patch{}, patch_at_128{};
@@ -43,9 +43,9 @@ struct MeasuredSpeed {
   /// timed training steps (Linux's VmHWM, reset through /proc/self/clear_refs; absent where that cannot be written).
   /// CUDA: the allocator's peak.
   std::optional<std::int64_t> peak_memory_bytes;
-  double train_patches_per_second = 0;      // batch size / median seconds of a step: forward, loss, backward, update
-  double inference_voxels_per_second = 0;   // patch voxels / median seconds of a forward pass of one patch
-  std::string device;                       // the processor's name
+  double train_patches_per_second = 0;     // batch size / median seconds of a step: forward, loss, backward, update
+  double inference_voxels_per_second = 0;  // patch voxels / median seconds of a forward pass of one patch
+  std::string device;                      // the processor's name
 };
 
 /// Builds the network anew and measures it. `warmup` steps are not counted; medians are over `repeats`.

@@ -16,8 +16,8 @@ struct PreparedRun {
 /// Reads the settings, prepares the data and builds the network once. Throws UserError where something does not fit.
 PreparedRun prepare_run(const RunConfig& config, DataCache& cache);
 
-/// Trains, predicts, evaluates and profiles in `folder` (locked by the caller), continuing what is there. Any failure but
-/// an interrupt becomes the result's status.
+/// Trains, predicts, evaluates and profiles in `folder` (locked by the caller), continuing what is there. Any failure
+/// but an interrupt becomes the result's status.
 RunResult execute_run(const RunConfig& config, const PreparedRun& prepared, const std::filesystem::path& folder);
 
 }  // namespace m3d

@@ -29,14 +29,15 @@ struct PlannedRun {
   RunConfig config;
   std::filesystem::path folder;  // <output>/<suite>/<dataset>/<name>-<hash8>
   RunState state = RunState::fresh;
-  std::string reason;            // of failed, skipped, damaged
-  std::int64_t parameters = 0;   // with costs only
-  MacCounts macs;                // batch 1 at the run's patch; with costs only
+  std::string reason;           // of failed, skipped, damaged
+  std::int64_t parameters = 0;  // with costs only
+  MacCounts macs;               // batch 1 at the run's patch; with costs only
 };
 
 /// Looks at the disk, writes nothing there (except that an embedded dataset without a patch setting is generated when
 /// costs are wanted). `with_costs` also counts parameters and MACs. Throws UserError for runs that cannot be.
-std::vector<PlannedRun> plan_runs(const std::vector<RunConfig>& configs, const HarnessOptions& options, bool with_costs);
+std::vector<PlannedRun> plan_runs(const std::vector<RunConfig>& configs, const HarnessOptions& options,
+                                  bool with_costs);
 
 struct SuiteOutcome {
   int done = 0, failed = 0, skipped = 0, already_done = 0;  // a damaged record counts as failed

@@ -88,8 +88,9 @@ LabelImage Predictor::labels_of(const PreparedCase& prepared) const {
   options.overlap = 1.0 - settings.overlap;  // the setting is the share in common, the option the step
   options.gaussian = settings.gaussian;
   if (settings.mirror) options.mirror_axes = {0, 1, 2};
-  const torch::Tensor image = torch::from_blob(const_cast<float*>(prepared.image.data()),
-                                               {prepared.channels, prepared.shape[0], prepared.shape[1], prepared.shape[2]});
+  const torch::Tensor image =
+      torch::from_blob(const_cast<float*>(prepared.image.data()),
+                       {prepared.channels, prepared.shape[0], prepared.shape[1], prepared.shape[2]});
   const auto forward = [this](const torch::Tensor& tile) {
     const AutocastScope autocast(device, precision);
     return network->forward(tile.to(torch_device(device))).front().to(torch::kCPU, torch::kFloat32);

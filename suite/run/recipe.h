@@ -8,7 +8,8 @@
 namespace m3d {
 
 /// Prepares the fold's cases. The recipe keeps what it needs of them.
-TrainingRecipe training_recipe(const RunConfig& config, const RunSettings& settings, FoldData& data, const Shape3& patch);
+TrainingRecipe training_recipe(const RunConfig& config, const RunSettings& settings, FoldData& data,
+                               const Shape3& patch);
 
 SpeedRequest speed_request(const RunConfig& config, const RunSettings& settings, const NetworkInput& input,
                            bool region_based);

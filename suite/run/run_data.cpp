@@ -45,7 +45,8 @@ Shape3 median_shape(const Dataset& dataset, const std::vector<std::string>& ids)
   return median;
 }
 
-Shape3 wanted_patch(const DataSettings& settings, const Dataset& dataset, const std::vector<std::string>& training_ids) {
+Shape3 wanted_patch(const DataSettings& settings, const Dataset& dataset,
+                    const std::vector<std::string>& training_ids) {
   if (settings.patch.size() == 3) return {settings.patch[0], settings.patch[1], settings.patch[2]};
   Shape3 patch = median_shape(dataset, training_ids);
   for (std::size_t axis = 0; axis < 3; ++axis) patch[axis] = std::min(patch[axis], kLargestPatch[axis]);
@@ -92,8 +93,10 @@ void FoldData::prepare_all(const std::vector<std::string>& ids,
     if (in_memory_.emplace(id, cases.back()).second) bytes_ += bytes_of(*cases.back());
     progress("preparing " + dataset_.name, std::ssize(cases), std::ssize(ids));
     if (bytes_ > memory_bound())
-      throw UserError("the prepared cases of '" + dataset_.name + "' need more than half of this machine's memory; take "
-                      "fewer with --set data.max_cases=" + std::to_string(std::max<std::ptrdiff_t>(1, std::ssize(cases) / 2)));
+      throw UserError("the prepared cases of '" + dataset_.name +
+                      "' need more than half of this machine's memory; take "
+                      "fewer with --set data.max_cases=" +
+                      std::to_string(std::max<std::ptrdiff_t>(1, std::ssize(cases) / 2)));
   }
 }
 
@@ -108,8 +111,9 @@ const std::vector<std::shared_ptr<const PreparedCase>>& FoldData::validation() {
 }
 
 std::shared_ptr<FoldData> DataCache::get(const RunConfig& config, const DataSettings& settings) {
-  const std::string key = config.dataset + "/" + std::to_string(config.fold) + "/" + std::to_string(settings.max_classes) +
-                          "/" + std::to_string(settings.max_cases) + "/" + std::to_string(settings.max_validation_cases);
+  const std::string key = config.dataset + "/" + std::to_string(config.fold) + "/" +
+                          std::to_string(settings.max_classes) + "/" + std::to_string(settings.max_cases) + "/" +
+                          std::to_string(settings.max_validation_cases);
   const auto found =
       std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) { return entry.key == key; });
   if (found != entries_.end()) {

@@ -11,7 +11,9 @@ namespace {
 constexpr int kRecordSchema = 1;
 constexpr std::array<std::int64_t, 3> kDiagramGrid{4, 8, 8};
 
-bool has(const Json& json, const char* key, Json::value_t type) { return json.contains(key) && json[key].type() == type; }
+bool has(const Json& json, const char* key, Json::value_t type) {
+  return json.contains(key) && json[key].type() == type;
+}
 
 /// What is wrong with a record, in words; empty when nothing is.
 std::string damage_of(const Json& record, const RunConfig& config) {
@@ -107,7 +109,8 @@ void write_run_description(const fs::path& folder, const RunConfig& config, cons
 RunConfig read_run_config(const fs::path& folder) {
   const fs::path file = folder / "config.yaml";
   if (!fs::exists(file))
-    throw UserError(folder.string() + " is not a run folder: it has no config.yaml; give a folder like "
+    throw UserError(folder.string() +
+                    " is not a run folder: it has no config.yaml; give a folder like "
                     "m3d-results/<suite>/<dataset>/<run>");
   const YamlDocument document = YamlDocument::load(file);
   Json json = document.root();
@@ -136,15 +139,12 @@ PredictionContext read_prediction_context(const fs::path& folder) {
   }
 }
 
-void write_record(const fs::path& folder, const RunConfig& config, const RunResult& result, const std::string& command) {
-  Json record = {{"schema", kRecordSchema},
-                 {"suite", config.suite},
-                 {"dataset", config.dataset},
-                 {"architecture", config.architecture},
-                 {"axes", config.axes},
-                 {"fold", config.fold},
-                 {"seed", config.seed},
-                 {"status", result.status}};
+void write_record(const fs::path& folder, const RunConfig& config, const RunResult& result,
+                  const std::string& command) {
+  Json record = {{"schema", kRecordSchema},   {"suite", config.suite},
+                 {"dataset", config.dataset}, {"architecture", config.architecture},
+                 {"axes", config.axes},       {"fold", config.fold},
+                 {"seed", config.seed},       {"status", result.status}};
   if (result.status != "ok") record["error"] = result.error;
   record["hash"] = config.hash();
   record["metrics"] = result.metrics;

@@ -43,7 +43,7 @@ PredictionContext read_prediction_context(const std::filesystem::path& folder);
 struct RunResult {
   std::string status = "ok";  // ok | failed | diverged | oom
   std::string error;
-  Json metrics, profile;      // null where the run did not come so far
+  Json metrics, profile;  // null where the run did not come so far
   std::string started, finished;
 };
 void write_record(const std::filesystem::path& folder, const RunConfig& config, const RunResult& result,

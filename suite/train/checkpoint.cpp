@@ -66,7 +66,8 @@ torch::Tensor bytes_of(const torch::optim::Optimizer& optimiser) {
   std::ostringstream stream;
   archive.save_to(stream);
   const std::string bytes = stream.str();
-  return torch::from_blob(const_cast<char*>(bytes.data()), {static_cast<std::int64_t>(bytes.size())}, torch::kUInt8).clone();
+  return torch::from_blob(const_cast<char*>(bytes.data()), {static_cast<std::int64_t>(bytes.size())}, torch::kUInt8)
+      .clone();
 }
 
 /// Only the optimiser knows the type of its states: a step with zero gradients makes it create one for every parameter.
@@ -80,7 +81,8 @@ void create_states(torch::optim::Optimizer& optimiser) {
 
 void fill_optimiser(const torch::Tensor& bytes, torch::optim::Optimizer& optimiser) {
   torch::serialize::InputArchive archive;
-  archive.load_from(reinterpret_cast<const char*>(bytes.data_ptr<std::uint8_t>()), static_cast<std::size_t>(bytes.numel()));
+  archive.load_from(reinterpret_cast<const char*>(bytes.data_ptr<std::uint8_t>()),
+                    static_cast<std::size_t>(bytes.numel()));
   create_states(optimiser);
   const std::vector<torch::Tensor> parameters = parameters_of(optimiser);
   for (std::size_t i = 0; i < parameters.size(); ++i) {

@@ -19,18 +19,18 @@
 namespace m3d {
 
 struct TrainingState {
-  std::int64_t step = 0;        // finished steps
-  double epoch_loss = 0;        // sum of the losses of the current epoch's finished steps
+  std::int64_t step = 0;  // finished steps
+  double epoch_loss = 0;  // sum of the losses of the current epoch's finished steps
   std::optional<double> ema_pseudo_dice, best_ema_pseudo_dice;
-  std::vector<LogRow> rows;     // finished epochs
+  std::vector<LogRow> rows;  // finished epochs
 };
 
 /// Atomically. `hash` identifies the run; loading checks it.
-void save_checkpoint(const std::filesystem::path& file, const Network& network, const torch::optim::Optimizer& optimiser,
-                     const TrainingState& state, const std::string& hash);
+void save_checkpoint(const std::filesystem::path& file, const Network& network,
+                     const torch::optim::Optimizer& optimiser, const TrainingState& state, const std::string& hash);
 
-/// Fills network and optimiser (both built as in the run that saved). Throws RunError when the file is damaged or belongs
-/// to another run, naming it and what to do.
+/// Fills network and optimiser (both built as in the run that saved). Throws RunError when the file is damaged or
+/// belongs to another run, naming it and what to do.
 TrainingState load_checkpoint(const std::filesystem::path& file, Network& network, torch::optim::Optimizer& optimiser,
                               const std::string& hash);
 

@@ -17,15 +17,17 @@ void require_device_and_precision(const std::string& device, const std::string& 
     throw UserError("--precision " + precision + ": expected fp32, bf16 or fp16");
 #ifndef M3D_CUDA
   if (device == "cuda")
-    throw UserError("--device cuda: this program was built for the CPU only; build it with scripts/setup --cuda, or use "
-                    "--device cpu");
+    throw UserError(
+        "--device cuda: this program was built for the CPU only; build it with scripts/setup --cuda, or use "
+        "--device cpu");
 #else
   if (device == "cuda" && !torch::cuda::is_available())
     throw UserError("--device cuda: no CUDA device can be used on this machine; use --device cpu");
 #endif
   if (precision == "fp16")
-    throw UserError("--precision fp16: training in fp16 needs a scaled loss, which this version does not have; use bf16, "
-                    "which needs none");
+    throw UserError(
+        "--precision fp16: training in fp16 needs a scaled loss, which this version does not have; use bf16, "
+        "which needs none");
 }
 
 torch::Device torch_device(const std::string& device) { return {device == "cuda" ? torch::kCUDA : torch::kCPU}; }

@@ -1,8 +1,8 @@
 #pragma once
 // Device and precision of a run.
-#include <string>
-
 #include <torch/torch.h>
+
+#include <string>
 
 namespace m3d {
 

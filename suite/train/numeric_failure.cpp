@@ -21,11 +21,14 @@ std::string module_of(const std::string& parameter) {
 /// Operators whose results may hold anything on purpose (fresh memory, the -inf of attention masks) and those that only
 /// look at memory in another way.
 bool may_be_non_finite(std::string_view name) {
-  for (const std::string_view known :
-       {"aten::empty", "aten::new_empty", "aten::resize", "aten::set_", "aten::full", "aten::new_full", "aten::fill",
-        "aten::masked_fill", "aten::_local_scalar_dense", "aten::as_strided", "aten::view", "aten::_reshape_alias",
-        "aten::select", "aten::slice", "aten::narrow", "aten::transpose", "aten::permute", "aten::detach",
-        "aten::alias", "aten::expand", "aten::unsqueeze", "aten::squeeze"})
+  for (const std::string_view known : {"aten::empty",      "aten::new_empty",   "aten::resize",
+                                       "aten::set_",       "aten::full",        "aten::new_full",
+                                       "aten::fill",       "aten::masked_fill", "aten::_local_scalar_dense",
+                                       "aten::as_strided", "aten::view",        "aten::_reshape_alias",
+                                       "aten::select",     "aten::slice",       "aten::narrow",
+                                       "aten::transpose",  "aten::permute",     "aten::detach",
+                                       "aten::alias",      "aten::expand",      "aten::unsqueeze",
+                                       "aten::squeeze"})
     if (name.starts_with(known)) return true;
   return false;
 }

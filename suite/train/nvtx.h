@@ -1,5 +1,6 @@
 #pragma once
-// NVTX ranges of the harness: epoch/step/{load,forward,loss,backward,step}. They cost nothing unless a profiler listens.
+// NVTX ranges of the harness: epoch/step/{load,forward,loss,backward,step}. They cost nothing unless a profiler
+// listens.
 #include <nvtx3/nvToolsExt.h>
 
 namespace m3d {

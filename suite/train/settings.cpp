@@ -76,10 +76,12 @@ RunSettings read_settings(const Json& settings) {
   RunSettings result{read_data({settings, "data"}), read_train({settings, "train"}), read_infer({settings, "infer"}),
                      read_profile({settings, "profile"})};
   if (!result.data.patch.empty() && result.data.patch.size() != 3)
-    throw UserError("setting data.patch: expected three sizes [D, H, W], got " + std::to_string(result.data.patch.size()));
+    throw UserError("setting data.patch: expected three sizes [D, H, W], got " +
+                    std::to_string(result.data.patch.size()));
   if (result.infer.checkpoint == "best" && result.train.validation_iterations == 0)
     throw UserError(
-        "setting infer.checkpoint: 'best' needs train.validation_iterations of at least 1 (the best epoch is chosen by its "
+        "setting infer.checkpoint: 'best' needs train.validation_iterations of at least 1 (the best epoch is chosen by "
+        "its "
         "pseudo-Dice); give that, or infer.checkpoint=final");
   return result;
 }

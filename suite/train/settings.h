@@ -1,5 +1,6 @@
 #pragma once
-// RunConfig.settings, read once into typed values. Names, defaults and bounds are those of ablations' settings_schema().
+// RunConfig.settings, read once into typed values. Names, defaults and bounds are those of ablations'
+// settings_schema().
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -51,8 +52,8 @@ struct RunSettings {
   ProfileSettings profile;
 };
 
-/// `settings` is {"data": {...}, "train": {...}, "infer": {...}, "profile": {...}}. Null and absent keys keep the defaults
-/// above. Throws UserError for values that contradict each other.
+/// `settings` is {"data": {...}, "train": {...}, "infer": {...}, "profile": {...}}. Null and absent keys keep the
+/// defaults above. Throws UserError for values that contradict each other.
 RunSettings read_settings(const Json& settings);
 
 }  // namespace m3d

@@ -158,8 +158,8 @@ class Trainer {
   /// best.pt is written before the checkpoint that counts it: a run killed between them finds the same best again.
   void keep_best(LogRow& row) {
     if (row.pseudo_dice)
-      state_.ema_pseudo_dice = state_.ema_pseudo_dice ? 0.9 * *state_.ema_pseudo_dice + 0.1 * *row.pseudo_dice
-                                                      : *row.pseudo_dice;
+      state_.ema_pseudo_dice =
+          state_.ema_pseudo_dice ? 0.9 * *state_.ema_pseudo_dice + 0.1 * *row.pseudo_dice : *row.pseudo_dice;
     row.ema_pseudo_dice = state_.ema_pseudo_dice;
     if (!state_.ema_pseudo_dice) return;
     if (state_.best_ema_pseudo_dice && *state_.ema_pseudo_dice <= *state_.best_ema_pseudo_dice) return;

@@ -43,9 +43,9 @@ struct TrainingResult {
 /// inference call it for the same bits.
 void make_deterministic(std::uint64_t seed);
 
-/// Trains `network` to the end of the recipe, from `folder`/checkpoint.pt where there is one. Writes checkpoint.pt, best.pt
-/// and log.csv there. Equal runs end with equal bits, killed and continued at any point or not.
-/// Throws Interrupted (state saved) after SIGINT, Diverged naming a module, RunError for a checkpoint that does not fit.
+/// Trains `network` to the end of the recipe, from `folder`/checkpoint.pt where there is one. Writes checkpoint.pt,
+/// best.pt and log.csv there. Equal runs end with equal bits, killed and continued at any point or not. Throws
+/// Interrupted (state saved) after SIGINT, Diverged naming a module, RunError for a checkpoint that does not fit.
 /// `title` is shown with the progress.
 TrainingResult train(Network& network, const TargetSpec& targets, const TrainingRecipe& recipe,
                      const std::filesystem::path& folder, const std::string& title);

@@ -33,8 +33,8 @@ struct LogRow {
 /// Writes all rows, atomically. Numbers are written so that they read back as the same bits.
 void write_log(const std::filesystem::path& file, const std::vector<LogRow>& rows);
 
-/// The seconds of the rows that `file` has for the same epochs go into `rows` (wall time is not part of a checkpoint, so
-/// that checkpoints of equal runs are equal). A missing file changes nothing.
+/// The seconds of the rows that `file` has for the same epochs go into `rows` (wall time is not part of a checkpoint,
+/// so that checkpoints of equal runs are equal). A missing file changes nothing.
 void recover_seconds(const std::filesystem::path& file, std::vector<LogRow>& rows);
 
 /// Without `seconds`.

@@ -13,9 +13,8 @@
 #include "common/error.h"
 #include "common/interrupt.h"
 #include "suite/train/checkpoint.h"
-#include "tests/suite/train/toy.h"
-
 #include "tests/catch.h"
+#include "tests/suite/train/toy.h"
 
 extern char** environ;
 

@@ -6,9 +6,8 @@
 #include "suite/train/pseudo_dice.h"
 #include "suite/train/settings.h"
 #include "suite/train/training_log.h"
-#include "tests/suite/train/toy.h"
-
 #include "tests/catch.h"
+#include "tests/suite/train/toy.h"
 
 namespace m3d {
 namespace {
@@ -85,7 +84,8 @@ TEST_CASE("Settings are read once, contradictions named") {
   CHECK(settings.train.epochs == 7);
   CHECK(settings.infer.overlap == 0.25);
   CHECK_THROWS_WITH(read_settings(Json::parse(R"({"data": {"patch": [8]}})")), Contains("data.patch"));
-  CHECK_THROWS_WITH(read_settings(Json::parse(R"({"infer": {"checkpoint": "best"}})")), Contains("validation_iterations"));
+  CHECK_THROWS_WITH(read_settings(Json::parse(R"({"infer": {"checkpoint": "best"}})")),
+                    Contains("validation_iterations"));
 }
 
 }  // namespace

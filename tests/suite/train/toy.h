@@ -1,5 +1,6 @@
 #pragma once
-// A network of two convolutions and a task that it can learn in a few steps: the label is 1 where the image is positive.
+// A network of two convolutions and a task that it can learn in a few steps: the label is 1 where the image is
+// positive.
 #include <filesystem>
 
 #include "common/hash.h"

@@ -1,0 +1,178 @@
+#include <torch/torch.h>
+
+#include "common/error.h"
+#include "suite/run/run_data.h"
+#include "suite/run/run_folder.h"
+#include "tests/catch.h"
+#include "tests/suite/run/small_world.h"
+
+namespace m3d {
+namespace {
+
+namespace fs = std::filesystem;
+using Catch::Matchers::Contains;
+using small_world::config;
+
+Json json_in(const fs::path& file) { return Json::parse(read_file(file)); }
+
+SuiteOutcome execute(const std::vector<RunConfig>& configs, const HarnessOptions& options) {
+  std::vector<PlannedRun> runs = plan_runs(configs, options, false);
+  return execute_runs(runs, options);
+}
+
+std::vector<RunState> states(const std::vector<RunConfig>& configs, const HarnessOptions& options) {
+  std::vector<RunState> result;
+  for (const PlannedRun& run : plan_runs(configs, options, false)) result.push_back(run.state);
+  return result;
+}
+
+TEST_CASE("A suite is run, recorded as DESIGN.md says, and never repeated") {
+  const small_world::World world;
+  const std::vector<RunConfig> configs{config(0), config(1)};
+  const auto planned = plan_runs(configs, world.options(), true);
+  CHECK(planned[0].state == RunState::fresh);
+  CHECK(planned[0].parameters == 3 * 27 + 3);
+  CHECK(planned[0].macs.convolution == 3 * 27 * 8 * 8 * 8);  // data.patch [7, 8, 8], rounded up
+  CHECK(!fs::exists(world.options().output));
+  const SuiteOutcome first = execute(configs, world.options());
+  REQUIRE(first.done == 2);
+  REQUIRE(first.failed == 0);
+
+  const fs::path folder = planned[0].folder;
+  CHECK(folder == world.root / "out" / "test" / "Dataset990_Balls" / configs[0].folder_name());
+  const Json record = json_in(folder / "record.json");
+  for (const char* key : {"schema", "suite", "dataset", "architecture", "axes", "fold", "seed", "status", "hash",
+                          "metrics", "profile", "provenance"})
+    CHECK(record.contains(key));
+  CHECK(!record.contains("error"));
+  CHECK(record["status"] == "ok");
+  CHECK(record["metrics"]["per_class"]["ball"]["dice"].get<double>() > 0.5);
+  CHECK(record["metrics"]["per_class"]["nothing"]["dice"].is_null());
+  CHECK(record["metrics"]["per_case"].size() == 4);
+  CHECK(record["profile"]["patch"] == Json({8, 8, 8}));
+  CHECK(record["profile"]["macs_at_128"]["convolution"] == 3 * 27 * 128 * 128 * 128);
+  CHECK(record["profile"]["train_patches_per_second"].get<double>() > 0);
+  CHECK(record["profile"]["train_seconds"].get<double>() > 0);
+  CHECK(record["provenance"]["command"] == "m3d-bench --suite test");
+  CHECK(record["provenance"]["gpu"].is_null());
+  CHECK(json_in(folder / "scan_orders.json")[0]["grid"] == Json({4, 8, 8}));
+  CHECK(fs::exists(folder / "summary.json"));
+  CHECK(fs::exists(folder / "log.csv"));
+  for (const std::string& id : split_of(open_dataset("Dataset990_Balls", {world.root / "raw", {}}), 0).validation)
+    CHECK(fs::exists(folder / "predictions" / (id + ".nii.gz")));
+  CHECK(read_run_config(folder).hash() == configs[0].hash());
+  CHECK(YamlDocument::load(folder / "config.yaml").root()["architecture_title"] == "Toy");
+
+  const auto written = fs::last_write_time(folder / "record.json");
+  const SuiteOutcome second = execute(configs, world.options());
+  CHECK(second.already_done == 2);
+  CHECK(second.done == 0);
+  CHECK(fs::last_write_time(folder / "record.json") == written);
+}
+
+TEST_CASE("A run that lost its record goes on from its checkpoint to the same result") {
+  const small_world::World world;
+  const fs::path folder = run_folder_of(config(0), world.options().output);
+  execute({config(0)}, world.options());
+  const Json metrics = json_in(folder / "record.json")["metrics"];
+  const std::string checkpoint = read_file(folder / "checkpoint.pt");
+  fs::remove(folder / "record.json");
+  CHECK(states({config(0)}, world.options()).front() == RunState::partial);
+  CHECK(execute({config(0)}, world.options()).done == 1);
+  CHECK(json_in(folder / "record.json")["metrics"] == metrics);
+  CHECK(read_file(folder / "checkpoint.pt") == checkpoint);
+}
+
+TEST_CASE("A record damaged by hand is reported, left alone, and repeated with --fresh") {
+  const small_world::World world;
+  const std::vector<RunConfig> configs{config(0), config(1)};
+  execute(configs, world.options());
+  const fs::path file = run_folder_of(configs[0], world.options().output) / "record.json";
+  Json without_metrics = json_in(file);
+  without_metrics["metrics"] = nullptr;
+  Json other_hash = json_in(file);
+  other_hash["hash"] = "0000000000000000";
+  for (const std::string& content :
+       {std::string("{\"schema\": 1,"), std::string("[]"), without_metrics.dump(), other_hash.dump()}) {
+    write_atomically(file, content);
+    CHECK(states(configs, world.options()) == std::vector{RunState::damaged, RunState::done});
+    const SuiteOutcome outcome = execute(configs, world.options());
+    CHECK(outcome.failed == 1);
+    CHECK(outcome.already_done == 1);
+    CHECK(read_file(file) == content);
+  }
+  HarnessOptions fresh = world.options();
+  fresh.fresh = true;
+  CHECK(execute({configs[0]}, fresh).done == 1);
+  CHECK(states(configs, world.options()) == std::vector{RunState::done, RunState::done});
+}
+
+TEST_CASE("A run that diverges leaves a record that names the module; the others go on and it is tried again") {
+  const small_world::World world;
+  const std::vector<RunConfig> configs{config(0, {{"train.learning_rate", 1e38}, {"train.gradient_clip", 0}}),
+                                       config(1)};
+  const SuiteOutcome outcome = execute(configs, world.options());
+  CHECK(outcome.failed == 1);
+  CHECK(outcome.done == 1);
+  const Json record = json_in(run_folder_of(configs[0], world.options().output) / "record.json");
+  CHECK(record["status"] == "diverged");
+  CHECK_THAT(record["error"].get<std::string>(), Contains("module only"));
+  CHECK(record["metrics"].is_null());
+  CHECK(record["profile"].is_null());
+  const auto again = plan_runs(configs, world.options(), false);
+  CHECK(again[0].state == RunState::failed);
+  CHECK_THAT(again[0].reason, Contains("diverged"));
+  CHECK(execute(configs, world.options()).failed == 1);
+}
+
+TEST_CASE("Excluded runs are counted, with their reason") {
+  const small_world::World world;
+  RunConfig excluded = config(0);
+  excluded.skip_reason = "too large";
+  CHECK(plan_runs({excluded}, world.options(), true)[0].reason == "too large");
+  CHECK(execute({excluded}, world.options()).skipped == 1);
+}
+
+TEST_CASE("What cannot be is refused before anything is written") {
+  const small_world::World world;
+  RunConfig broken = config(1, {{"infer.checkpoint", "best"}, {"train.validation_iterations", 0}});
+  CHECK_THROWS_WITH(execute({config(0), broken}, world.options()), Contains("infer.checkpoint"));
+  RunConfig precise = config(1);
+  precise.precision = "fp16";
+  CHECK_THROWS_AS(execute({config(0), precise}, world.options()), UserError);
+  write_atomically(world.root / "raw" / "Dataset990_Balls" / "imagesTr" / "case_3_0000.nii.gz", "not an image");
+  CHECK_THROWS_WITH(execute({config(0)}, world.options()), Contains("case_3"));
+  CHECK(!fs::exists(world.options().output));
+}
+
+TEST_CASE("The second writer of a run folder is told who holds it") {
+  const small_world::World world;
+  const FolderLock lock(run_folder_of(config(0), world.options().output));
+  CHECK_THROWS_WITH(execute({config(0)}, world.options()), Contains("in use by process " + std::to_string(getpid())));
+}
+
+TEST_CASE("A finished run segments new images as it did its validation cases") {
+  const small_world::World world;
+  execute({config(0, {{"data.max_classes", 1}})}, world.options());
+  const fs::path run = run_folder_of(config(0, {{"data.max_classes", 1}}), world.options().output);
+  const fs::path input = world.root / "raw" / "Dataset990_Balls" / "imagesTr", output = world.root / "predicted";
+  predict_folder(run, input, output);
+  CHECK(std::distance(fs::directory_iterator(output), {}) == 10);
+  for (const auto& entry : fs::directory_iterator(run / "predictions"))
+    CHECK(read_labels(entry.path()).voxels == read_labels(output / entry.path().filename()).voxels);
+  CHECK_THROWS_WITH(predict_folder(world.root, input, output), Contains("not a run folder"));
+  CHECK_THROWS_WITH(predict_folder(run, world.root / "raw", output), Contains("case_0000.nii.gz"));
+}
+
+TEST_CASE("Without data.patch the patch follows from the median shape") {
+  const small_world::World world;
+  const Dataset dataset = open_dataset("Dataset990_Balls", {world.root / "raw", {}});
+  DataSettings settings;
+  const NetworkInput input = network_input(config(0), settings, dataset, {"case_1", "case_2"});
+  CHECK(input.patch == Shape3{12, 12, 16});
+  CHECK(input.classes == 3);
+  CHECK(input.channels == 1);
+}
+
+}  // namespace
+}  // namespace m3d
