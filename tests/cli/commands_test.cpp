@@ -1,4 +1,5 @@
 // Subcommands that need no training.
+#include <algorithm>
 #include <cmath>
 
 #include "common/atomic_file.h"
