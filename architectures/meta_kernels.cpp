@@ -41,6 +41,10 @@ ThreeTensors group_norm_meta(const at::Tensor& x, const std::optional<at::Tensor
   return like_input(x);
 }
 
+at::Tensor safe_softmax_meta(const at::Tensor& x, std::int64_t, std::optional<at::ScalarType> dtype) {
+  return at::empty_like(x, x.options().dtype(dtype.value_or(x.scalar_type())));
+}
+
 }  // namespace
 
 at::Tensor convolution_output(at::ArrayRef<const c10::IValue> arguments) {
@@ -56,6 +60,7 @@ void register_meta_kernels() {
     aten.impl("native_batch_norm", batch_norm_meta);
     aten.impl("native_layer_norm", layer_norm_meta);
     aten.impl("native_group_norm", group_norm_meta);
+    aten.impl("_safe_softmax", safe_softmax_meta);
     return aten;
   }();
 }

@@ -35,9 +35,18 @@ class RandomStream {
   std::uint64_t counter_ = 0;
 };
 
-/// Element `index` of the values that the reference records derive from a name, in [-1, 1).
-inline double named_uniform(std::string_view name, std::uint64_t index) {
-  return static_cast<double>(splitmix64(fnv1a64(name) + index) >> 11) * 0x1.0p-53 * 2.0 - 1.0;
-}
+/// The values that the reference records derive from a name, in [-1, 1); element after element.
+class NamedUniform {
+ public:
+  explicit NamedUniform(std::string_view name) : hash_(fnv1a64(name)) {}
+  double operator()(std::uint64_t index) const {
+    return static_cast<double>(splitmix64(hash_ + index) >> 11) * 0x1.0p-53 * 2.0 - 1.0;
+  }
+
+ private:
+  std::uint64_t hash_;
+};
+
+inline double named_uniform(std::string_view name, std::uint64_t index) { return NamedUniform(name)(index); }
 
 }  // namespace m3d

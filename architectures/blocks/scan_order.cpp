@@ -41,7 +41,8 @@ std::vector<std::int64_t> shuffled(std::int64_t length, RandomStream stream) {
 
 std::vector<std::int64_t> reference_order(std::int64_t length) {
   std::vector<double> key(static_cast<std::size_t>(length));
-  for (std::int64_t i = 0; i < length; ++i) key[i] = named_uniform("perm", i);
+  const NamedUniform uniform("perm");
+  for (std::int64_t i = 0; i < length; ++i) key[i] = uniform(static_cast<std::uint64_t>(i));
   std::vector<std::int64_t> permutation(key.size());
   std::iota(permutation.begin(), permutation.end(), 0);
   std::stable_sort(permutation.begin(), permutation.end(), [&](auto a, auto b) { return key[a] < key[b]; });

@@ -26,8 +26,9 @@ std::vector<double> filled_values(const std::string& name, const std::vector<std
   const double fan_in = shape.empty() || shape[0] == 0 ? 1 : static_cast<double>(count / shape[0]);
   std::vector<double> values(static_cast<std::size_t>(count));
   const bool A_log = is_A_log(last);
+  const NamedUniform uniform(name);
   for (std::int64_t i = 0; i < count; ++i) {
-    const double u = named_uniform(name, static_cast<std::uint64_t>(i));
+    const double u = uniform(static_cast<std::uint64_t>(i));
     double& value = values[static_cast<std::size_t>(i)];
     if (A_log) value = std::log(1.0 + static_cast<double>(i % shape.back())) + 0.01 * u;
     else if (last == "running_var") value = 1.0 + 0.1 * std::abs(u);

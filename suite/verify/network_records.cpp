@@ -42,7 +42,8 @@ torch::Tensor input_of(const std::string& name, const std::vector<std::int64_t>&
   for (const auto size : shape) count *= size;
   auto input = torch::empty({count}, torch::kFloat64);
   auto* values = input.data_ptr<double>();
-  for (std::int64_t i = 0; i < count; ++i) values[i] = named_uniform(name, static_cast<std::uint64_t>(i));
+  const NamedUniform uniform(name);
+  for (std::int64_t i = 0; i < count; ++i) values[i] = uniform(static_cast<std::uint64_t>(i));
   return input.reshape(shape);
 }
 

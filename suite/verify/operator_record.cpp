@@ -24,7 +24,8 @@ torch::Tensor tensor_of(const Json& entry) {
 torch::Tensor weights_of(const std::string& name, torch::IntArrayRef shape) {
   auto weights = torch::empty(shape, torch::kFloat64);
   auto* values = weights.data_ptr<double>();
-  for (std::int64_t i = 0; i < weights.numel(); ++i) values[i] = named_uniform(name, static_cast<std::uint64_t>(i));
+  const NamedUniform uniform(name);
+  for (std::int64_t i = 0; i < weights.numel(); ++i) values[i] = uniform(static_cast<std::uint64_t>(i));
   return weights;
 }
 

@@ -1,0 +1,146 @@
+// What holds for every registered network, whoever adds it: shapes, gradients, state, repeatability.
+#include <torch/torch.h>
+
+#include <set>
+#include <sstream>
+
+#include "architectures/macs.h"
+#include "architectures/registry.h"
+#include "common/error.h"
+#include "tests/catch.h"
+
+using namespace m3d;
+
+namespace {
+
+/// Tiny widths by the names that families give them; options that an architecture lacks are left out.
+Json tiny_options(const Architecture& architecture) {
+  const Json wishes = {{"encoder_embed_dims", {8, 8, 16, 16}}, {"stem_channels", 8}, {"depths_en", {1, 1, 1, 1}},
+                       {"depths", {1, 1, 1}}, {"d_state", 2}, {"encoder_num_heads", {1, 1, 2, 2}}, {"decoder_num_heads", {2, 1, 1}},
+                       {"mlp_ratio", 2}, {"encoder_sr_ratios", {2, 2, 1, 1}}, {"decoder_sr_ratios", {1, 2, 2}}};
+  Json given = Json::object();
+  for (const auto& [name, value] : wishes.items())
+    if (architecture.options.has(name)) given[name] = value;
+  return architecture.options.resolve(given, [](const std::string& key) { return key; });
+}
+
+/// Not a cube: one step of the divisors along D, two along W.
+NetworkInput tiny_input(const Architecture& architecture, const Json& options) {
+  const auto divisors = architecture.divisors(options);
+  return {2, 3, {divisors[0], divisors[1], 2 * divisors[2]}};
+}
+
+torch::Tensor image_for(const NetworkInput& input) {
+  torch::manual_seed(1);
+  return torch::randn({2, input.channels, input.patch[0], input.patch[1], input.patch[2]});
+}
+
+std::shared_ptr<Network> tiny_network(const Architecture& architecture, std::uint64_t seed = 3) {
+  const Json options = tiny_options(architecture);
+  return architecture.build(tiny_input(architecture, options), options, seed);
+}
+
+/// Trains one step's gradient of the sum of squares of all outputs.
+std::vector<torch::Tensor> gradients(Network& network, const torch::Tensor& image) {
+  network.zero_grad();
+  torch::Tensor loss = torch::zeros({});
+  for (const auto& output : network.forward(image)) loss = loss + output.square().mean();
+  loss.backward();
+  std::vector<torch::Tensor> all;
+  for (const auto& parameter : network.parameters()) all.push_back(parameter.grad());
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("the registry finds names, suggests near ones and lists in natural order", "[registry]") {
+  const auto names = architecture_names();
+  REQUIRE(names.size() >= 6);
+  CHECK(std::set<std::string>(names.begin(), names.end()).size() == names.size());
+  CHECK(find_architecture("ulike_mamba_3d").title == "UlikeMamba_3d");
+  CHECK_THROWS_WITH(find_architecture("ulike_mamba_3D"), Catch::Contains("ulike_mamba_3d"));
+  CHECK_THROWS_AS(register_architecture(find_architecture("ulike_mamba_3d")), std::logic_error);
+}
+
+TEST_CASE("every network keeps the promises of its registration", "[network]") {
+  torch::set_num_threads(2);
+  for (const auto& name : architecture_names()) {
+    INFO(name);
+    const Architecture& architecture = find_architecture(name);
+    CHECK_FALSE(architecture.paper.empty());
+    CHECK_FALSE(architecture.source.empty());
+    const Json options = tiny_options(architecture);
+    const NetworkInput input = tiny_input(architecture, options);
+    const auto image = image_for(input);
+    const auto network = tiny_network(architecture);
+
+    const std::vector<std::int64_t> full{2, 3, input.patch[0], input.patch[1], input.patch[2]};
+    network->eval();
+    const auto evaluated = network->forward(image);
+    REQUIRE(evaluated.size() == 1);
+    CHECK(evaluated[0].sizes().vec() == full);
+    CHECK(torch::equal(evaluated[0], network->forward(image)[0]));
+    CHECK(torch::equal(evaluated[0], tiny_network(architecture)->forward_all(image)[0]));
+    CHECK_FALSE(torch::equal(evaluated[0], tiny_network(architecture, 4)->forward_all(image)[0]));
+
+    network->train();
+    const auto outputs = network->forward(image);
+    CHECK(static_cast<int>(outputs.size()) == architecture.outputs(options));
+    for (std::size_t i = 1; i < outputs.size(); ++i) {
+      CHECK(outputs[i].size(1) == 3);
+      CHECK(outputs[i].numel() < outputs[i - 1].numel());
+    }
+  }
+}
+
+TEST_CASE("gradients reach every parameter that the forward uses, and repeat to the bit", "[network]") {
+  for (const auto& name : architecture_names()) {
+    INFO(name);
+    const Architecture& architecture = find_architecture(name);
+    const auto network = tiny_network(architecture);
+    const auto image = image_for(tiny_input(architecture, tiny_options(architecture)));
+    const auto first = gradients(*network, image), second = gradients(*network, image);
+    const auto parameters = network->named_parameters();
+    int reached = 0;
+    for (std::size_t i = 0; i < first.size(); ++i) {
+      INFO(parameters[i].key());
+      if (!first[i].defined()) {
+        // The released mixers hold state-space parameters of their own for each direction and use only the first ones.
+        const std::string& key = parameters[i].key();
+        CHECK((key.find("_b") != std::string::npos || key.find("_c") != std::string::npos));
+        continue;
+      }
+      ++reached;
+      CHECK(torch::isfinite(first[i]).all().item<bool>());
+      CHECK(torch::equal(first[i], second[i]));
+    }
+    CHECK(reached > static_cast<int>(first.size()) / 2);
+  }
+}
+
+TEST_CASE("a network's state goes through a file and back", "[network]") {
+  for (const auto& name : architecture_names()) {
+    INFO(name);
+    const Architecture& architecture = find_architecture(name);
+    const auto image = image_for(tiny_input(architecture, tiny_options(architecture)));
+    auto saved = tiny_network(architecture), loaded = tiny_network(architecture, 99);
+    std::stringstream file;
+    torch::save(std::static_pointer_cast<torch::nn::Module>(saved), file);
+    auto target = std::static_pointer_cast<torch::nn::Module>(loaded);
+    torch::load(target, file);
+    CHECK(torch::equal(saved->forward_all(image)[0], loaded->forward_all(image)[0]));
+  }
+}
+
+TEST_CASE("multiply-accumulates and parameters are counted without building the network", "[macs]") {
+  for (const auto& name : architecture_names()) {
+    INFO(name);
+    const Architecture& architecture = find_architecture(name);
+    const Json options = tiny_options(architecture);
+    const NetworkInput input = tiny_input(architecture, options);
+    const MacCounts counts = count_macs(architecture, input, options);
+    CHECK(counts.convolution > 0);
+    CHECK(counts.total() == counts.convolution + counts.linear + counts.attention + counts.scan);
+    CHECK(count_parameters(architecture, input, options) == count_parameters(*tiny_network(architecture)));
+  }
+}
