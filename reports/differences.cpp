@@ -130,18 +130,33 @@ std::vector<Pair> pairs_of(const std::vector<SeedSummary>& summaries) {
   return pairs;
 }
 
-std::string verdict(const std::vector<Pair>& pairs, const std::string& axis) {
-  std::string differing;
-  for (const Pair& pair : pairs)
-    if (pair.exceeds())
-      differing +=
-          fmt::format("{}{} exceeds {} by {} points (twice the spread: {})", differing.empty() ? "" : "; ",
-                      pair.high->value, pair.low->value, fixed(100 * pair.difference, 2), fixed(100 * pair.limit, 2));
-  if (!differing.empty()) return differing + ".";
+/// "tri over single (+3.10), dual (+2.80); dual over …": every pair that differs by more than its limit, the higher
+/// first.
+std::string differing_pairs(const std::vector<SeedSummary>& summaries, const std::vector<Pair>& pairs) {
+  std::vector<const SeedSummary*> ranked;
+  for (const SeedSummary& summary : summaries) ranked.push_back(&summary);
+  std::stable_sort(ranked.begin(), ranked.end(), [](auto a, auto b) { return *a->summary.mean > *b->summary.mean; });
+  std::string text;
+  for (const SeedSummary* high : ranked) {
+    std::string lows;
+    for (const Pair& pair : pairs)
+      if (pair.high == high && pair.exceeds())
+        lows += fmt::format("{}{} (+{})", lows.empty() ? "" : ", ", pair.low->value, fixed(100 * pair.difference, 2));
+    if (!lows.empty()) text += fmt::format("{}{} over {}", text.empty() ? "" : "; ", high->value, lows);
+  }
+  return text;
+}
+
+std::string verdict(const std::vector<SeedSummary>& summaries, const std::string& axis) {
+  const std::vector<Pair> pairs = pairs_of(summaries);
+  const std::string differing = differing_pairs(summaries, pairs);
+  if (!differing.empty())
+    return fmt::format("values of {} differ by more than twice the spread over seeds: {} Dice points.", spaced(axis),
+                       differing);
   const Pair& widest = pairs.front();
   return fmt::format(
-      "no value of {} differs from another by more than twice the spread over seeds (largest difference: {} over {} by "
-      "{} points; twice the spread: {}).",
+      "no value of {} differs from another by more than twice the spread over seeds (widest: {} over {} by {} Dice "
+      "points, twice the spread is {}).",
       spaced(axis), widest.high->value, widest.low->value, fixed(100 * widest.difference, 2),
       fixed(100 * widest.limit, 2));
 }
@@ -152,9 +167,8 @@ void add_sentence(std::vector<std::string>& sentences, const Comparison& compari
   if (summaries.size() < 2) return;
   std::size_t fewest = summaries.front().summary.n;
   for (const SeedSummary& summary : summaries) fewest = std::min(fewest, summary.summary.n);
-  sentences.push_back(fmt::format("{} ({}{}{}, at least {} seeds a value): {}", title, spaced(comparison.axis),
-                                  comparison.held.empty() ? "" : "; ", comparison.held, fewest,
-                                  verdict(pairs_of(summaries), comparison.axis)));
+  const std::string held = comparison.held.empty() ? "" : comparison.held + "; ";
+  sentences.push_back(fmt::format("{} ({}{} seeds): {}", title, held, fewest, verdict(summaries, comparison.axis)));
 }
 
 }  // namespace
@@ -180,16 +194,16 @@ std::vector<Comparison> comparisons_of(const Section& section) {
 
 Table difference_table(const Section& section) {
   Table table = start_table(section, "differences", "Differences between axis values");
-  const auto words = [](const std::string& title) { return Column{title, "", Direction::none, false}; };
+  const auto words = [](const std::string& title) { return Column{title, "", Direction::none, Kind::text}; };
   table.columns = {words("Axis"),
                    words("Held"),
                    words("From"),
                    words("To"),
-                   {"Cases", "", Direction::none, true, 0},
-                   {"Mean difference", "Dice points", Direction::none, true, 2},
-                   {"Median difference", "Dice points", Direction::none, true, 2},
-                   {"p", "Wilcoxon", Direction::none, true, 4},
-                   {"p adjusted", "Holm", Direction::none, true, 4}};
+                   {"Cases", "", Direction::none, Kind::count, 0},
+                   {"Mean difference", "Dice points", Direction::none, Kind::number, 2},
+                   {"Median difference", "Dice points", Direction::none, Kind::number, 2},
+                   {"p", "Wilcoxon", Direction::none, Kind::probability, 4},
+                   {"p adjusted", "Holm", Direction::none, Kind::probability, 4}};
   std::vector<Test> tests;
   for (const Comparison& comparison : comparisons_of(section))
     for (std::size_t i = 1; i < comparison.members.size(); ++i)
@@ -207,9 +221,9 @@ std::vector<std::string> seed_sentences(const Section& section) {
   std::vector<std::string> sentences;
   for (const Comparison& comparison : comparisons_of(section)) {
     for (const std::string& group : section.groups)
-      add_sentence(sentences, comparison, spaced(group),
+      add_sentence(sentences, comparison, "Dice of " + spaced(group),
                    [group](const Run& run) { return find_metrics(run.groups, group).dice; });
-    add_sentence(sentences, comparison, "mean Dice", [](const Run& run) { return run.mean.dice; });
+    add_sentence(sentences, comparison, "Mean Dice", [](const Run& run) { return run.mean.dice; });
   }
   return sentences;
 }

@@ -11,7 +11,7 @@
 namespace m3d::reports {
 namespace {
 
-constexpr double kNarrowestBoxMm = 2.4, kClassGapBoxes = 1.6, kPanelHeightMm = 42, kNamesMm = 7, kLeftMm = 11;
+constexpr double kNarrowestBoxMm = 2.4, kClassGapBoxes = 1.6, kPanelHeightMm = 42, kNamesMm = 7, kLeftMm = 13;
 
 struct Box {
   std::size_t panel, configuration;

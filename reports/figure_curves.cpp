@@ -11,7 +11,7 @@ namespace m3d::reports {
 namespace {
 
 constexpr std::size_t kMostPoints = 150;  // of a curve; longer ones are thinned
-constexpr double kPanelHeightMm = 30, kTitleMm = 5, kTicsMm = 8.5, kLeftMm = 11, kGapMm = 3.5;
+constexpr double kPanelHeightMm = 30, kTitleMm = 5, kTicsMm = 8.5, kLeftMm = 13, kGapMm = 6;
 
 /// A column of log.csv and how it is drawn.
 struct Series {
@@ -120,10 +120,7 @@ Drawing curves(const Section& section, const Theme& theme, const Words& words, c
                height = pitch * static_cast<double>(rows) + kTicsMm;
   const double panel_width =
       (width - kLeftMm - 2 - kGapMm * static_cast<double>(columns - 1)) / static_cast<double>(columns);
-  std::string body =
-      "set multiplot\n" + ranges_text(all) +
-      "set xtics autofreq\nset grid ytics linewidth 0.4 linecolor rgb \"#E9EBED\"\nset xtics maxtics 4\n";
-  body.replace(body.find("set xtics maxtics 4\n"), 20, "set ytics autofreq\n");
+  std::string body = "set multiplot\n" + ranges_text(all) + "set grid ytics linewidth 0.4 linecolor rgb \"#E9EBED\"\n";
   for (std::size_t i = 0; i < shown.size(); ++i) {
     const std::size_t column = i % columns, row = i / columns;
     const Panel panel{kLeftMm + (panel_width + kGapMm) * static_cast<double>(column),

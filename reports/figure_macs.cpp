@@ -8,13 +8,14 @@
 #include "reports/axis_ticks.h"
 #include "reports/figures.h"
 #include "reports/label_placement.h"
+#include "reports/layout.h"
 #include "reports/table.h"
 
 namespace m3d::reports {
 namespace {
 
 constexpr double kHeightMm = 78;
-constexpr Rectangle kFrameMm = {11, 86, 12.5, 75};  // the axes' rectangle within the picture
+constexpr Rectangle kFrameMm = {12, 86, 12, 71};  // the axes' rectangle within the picture
 constexpr double kLargestRadiusMm = 3.6;
 constexpr double kMmPerPoint = 25.4 / 72;
 
@@ -90,8 +91,13 @@ std::vector<LabelPosition> label_positions(const std::vector<Bubble>& bubbles, c
   const double height = theme.font_size_pt * kMmPerPoint;
   for (const Bubble& bubble : bubbles)
     discs.push_back({scale.x(bubble.macs), scale.y(bubble.dice), radius_mm(bubble.parameters, largest),
-                     0.54 * height * static_cast<double>(bubble.label.size()), height});
-  return place_labels(discs, kFrameMm);
+                     text_width_mm(bubble.label, theme), height});
+  std::vector<Rectangle> bars;
+  for (const Bubble& bubble : bubbles) {
+    const double x = scale.x(bubble.macs), spread = bubble.spread.value_or(0);
+    bars.push_back({x - 1, x + 1, scale.y(bubble.dice - spread), scale.y(bubble.dice + spread)});
+  }
+  return place_labels(discs, kFrameMm, bars);
 }
 
 std::string labels_text(const std::vector<Bubble>& bubbles, const Scale& scale, double largest, const Theme& theme) {
@@ -134,11 +140,8 @@ std::string pareto_text(std::vector<Bubble> bubbles) {
 }
 
 std::string axes_text(const Scale& scale, const Theme& theme) {
-  const double width = theme.single_column_mm;
-  std::string text = fmt::format(
-      "set lmargin at screen {:.4f}\nset rmargin at screen {:.4f}\nset bmargin at screen {:.4f}\nset tmargin at screen "
-      "{:.4f}\n",
-      kFrameMm.left / width, kFrameMm.right / width, kFrameMm.bottom / kHeightMm, kFrameMm.top / kHeightMm);
+  const Panel frame{kFrameMm.left, kFrameMm.bottom, kFrameMm.right - kFrameMm.left, kFrameMm.top - kFrameMm.bottom};
+  std::string text = place_axes(frame, theme.single_column_mm, kHeightMm);
   text += fmt::format("set logscale x\nset xrange [{:.6g}:{:.6g}]\nset yrange [{:.6g}:{:.6g}]\n", scale.macs.low,
                       scale.macs.high, scale.dice.low, scale.dice.high);
   text += "set xtics " + log_ticks(scale.macs) + "\nset grid ytics linewidth 0.4 linecolor rgb \"#E4E4E4\"\n";
@@ -195,7 +198,7 @@ Drawing dice_against_macs(const Section& section, const Theme& theme) {
   drawing.script.data[name + ".csv"] = data_text(bubbles, families, largest, theme);
   drawing.script.data[name + "_pareto.csv"] = pareto_text(bubbles);
   drawing.script.body = axes_text(scale, theme) + labels_text(bubbles, scale, largest, theme) +
-                        "set key bottom right samplen 1.2 spacing 1.1\n" +
+                        "set key at graph 0, graph 1.1 left Left reverse horizontal samplen 1.4\n" +
                         plot_text(name + ".csv", name + "_pareto.csv", families, spreads, theme);
   return drawing;
 }

@@ -11,7 +11,8 @@
 namespace m3d::reports {
 namespace {
 
-constexpr std::int64_t kMostCells = 1600;  // of a plane whose path is still readable
+constexpr std::int64_t kMostCells = 1600;      // of a plane whose path is still readable
+constexpr std::int64_t kMostRectangles = 600;  // of a plane drawn as vectors; larger ones become a picture
 constexpr double kPanelMm = 24, kGapMm = 3.5, kTitleMm = 8.5, kNamesMm = 4.5, kBarMm = 9;
 constexpr std::size_t kOrdersARow = 2;
 
@@ -92,12 +93,21 @@ std::string path_text(const std::vector<Cell2>& cells) {
   return (text.empty() ? "NaN,NaN\n" : text) + "\n\n";
 }
 
-/// The first and last token of the whole scan, where they lie in the plane.
-std::string ends_text(const std::vector<Cell2>& cells, std::size_t tokens, bool last) {
-  for (const Cell2& cell : cells)
-    if (cell.position == (last ? static_cast<std::int64_t>(tokens) - 1 : 0))
-      return fmt::format("{},{}\n\n\n", cell.column, cell.row);
-  return "NaN,NaN\n\n\n";
+/// The plane's token that is read first, or last.
+std::string end_text(const Cell2& cell) { return fmt::format("{},{}\n\n\n", cell.column, cell.row); }
+
+/// Height that a plane has when it fills the panel's width, or less where it is taller than wide.
+double height_mm(const ScanOrder& order, const Plane& plane) {
+  const auto columns = static_cast<double>(order.grid[plane.column_axis]),
+             rows = static_cast<double>(order.grid[plane.row_axis]);
+  return rows * kPanelMm / std::max(columns, rows);
+}
+
+double tallest_mm(const std::vector<UsedOrder>& orders) {
+  double tallest = 0;
+  for (const UsedOrder& used : orders)
+    for (const Plane& plane : kPlanes) tallest = std::max(tallest, height_mm(*used.order, plane));
+  return tallest;
 }
 
 std::string palette_text(const Theme& theme) {
@@ -110,7 +120,7 @@ std::string palette_text(const Theme& theme) {
 
 struct Files {
   std::string cells = "# column,row,position: a block a plane\n";
-  std::string paths = "# column,row: per plane a block of the path, one of the first token, one of the last\n";
+  std::string paths = "# column,row: per plane a block of the path, one of its first token, one of its last\n";
 };
 
 struct Canvas {
@@ -118,14 +128,14 @@ struct Canvas {
   std::string name;
 };
 
-/// One plane: coloured by position, the path drawn over it, a ring where the scan begins and a square where it ends.
+/// One plane: coloured by position, the path drawn over it, a ring at the token read first and a square at the last.
 std::string plane_text(const ScanOrder& order, const Plane& plane, const Panel& panel, const Canvas& canvas,
                        std::size_t index, Files& files) {
   const std::vector<Cell2> cells = cells_of(order, plane);
   const std::int64_t columns = order.grid[plane.column_axis], rows = order.grid[plane.row_axis];
   files.cells += cells_text(cells);
   files.paths += (columns * rows <= kMostCells ? path_text(cells) : std::string("NaN,NaN\n\n\n")) +
-                 ends_text(cells, order.permutation.size(), false) + ends_text(cells, order.permutation.size(), true);
+                 end_text(cells.front()) + end_text(cells.back());
   const double scale = std::min(panel.width / static_cast<double>(columns), panel.height / static_cast<double>(rows));
   const double width = scale * static_cast<double>(columns), height = scale * static_cast<double>(rows);
   const Panel fitted{panel.left + (panel.width - width) / 2, panel.bottom + panel.height - height, width, height};
@@ -136,7 +146,8 @@ std::string plane_text(const ScanOrder& order, const Plane& plane, const Panel& 
                   panel.left + panel.width / 2, fitted.bottom - 2, canvas.width, canvas.height,
                   "center textcolor rgb \"#5C6670\"");
   const std::string paths = quote(canvas.name + "_paths.csv");
-  text += fmt::format("plot {} index {} using 1:2:3 with image", quote(canvas.name + ".csv"), index);
+  text += fmt::format("plot {} index {} using 1:2:3 with image{}", quote(canvas.name + ".csv"), index,
+                      columns * rows <= kMostRectangles ? " pixels" : "");
   text +=
       fmt::format(", \\\n  {} index {} using 1:2 with lines linewidth 0.8 linecolor rgb \"white\"", paths, 3 * index);
   text += fmt::format(
@@ -186,7 +197,7 @@ Drawing scan_order_diagrams(const Section& section, const Theme& theme) {
   const std::vector<UsedOrder> orders = distinct_orders(section);
   if (orders.empty()) return omitted(name, title, "no run recorded scan orders (scan_orders.json)");
   const std::size_t rows = (orders.size() + kOrdersARow - 1) / kOrdersARow;
-  const double pitch = kTitleMm + kPanelMm + kNamesMm;
+  const double panel_height = tallest_mm(orders), pitch = kTitleMm + panel_height + kNamesMm;
   const Canvas canvas{theme.double_column_mm, pitch * static_cast<double>(rows) + kBarMm, name};
   Files files;
   std::string body =
@@ -197,8 +208,8 @@ Drawing scan_order_diagrams(const Section& section, const Theme& theme) {
     body += text_at(title_of(orders[i]), left, top - 2.5, canvas.width, canvas.height, "left");
     body += fmt::format("set cbrange [0:{}]\n", std::max<std::size_t>(orders[i].order->permutation.size() - 1, 1));
     for (std::size_t p = 0; p < kPlanes.size(); ++p) {
-      const Panel panel{left + (kPanelMm + kGapMm) * static_cast<double>(p), top - kTitleMm - kPanelMm, kPanelMm,
-                        kPanelMm};
+      const Panel panel{left + (kPanelMm + kGapMm) * static_cast<double>(p), top - kTitleMm - panel_height, kPanelMm,
+                        panel_height};
       body += plane_text(*orders[i].order, kPlanes[p], panel, canvas, i * kPlanes.size() + p, files);
     }
     if (i == 0) body += "unset object\n";
@@ -208,7 +219,7 @@ Drawing scan_order_diagrams(const Section& section, const Theme& theme) {
                     "The permutations that the runs really used, in the middle plane across each axis of the token "
                     "grid: colour is the position in the sequence; "
                     "a line joins tokens that are read one right after the other (it stops where the scan leaves the "
-                    "plane); ring: first token, square: last token.",
+                    "plane); ring: first, square: last token of the plane.",
                     "", ""};
   drawing.script = {name,
                     canvas.width,

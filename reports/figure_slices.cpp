@@ -17,7 +17,7 @@ namespace {
 
 constexpr double kColumnPixels = 190;
 constexpr std::size_t kGapPixels = 6;
-constexpr double kSideMm = 1, kTitleMm = 11;
+constexpr double kSideMm = 1, kLineMm = 3.4;
 
 struct Choice {
   std::string rule, case_id;
@@ -149,26 +149,36 @@ Legend legend_of(const SliceView& view, const Dataset& dataset, double width, co
   return Legend(std::move(entries), width, theme);
 }
 
-FigureScript script_of(const std::string& name, const Raster& raster, const std::vector<Labelled>& columns,
-                       const std::map<std::string, double>& dice, const Legend& legend, const Theme& theme) {
-  const double width = theme.double_column_mm;
-  const double image_width = std::min(width - 2 * kSideMm, 32.0 * static_cast<double>(columns.size()));
+/// A column's heading: its name on one or more lines and, for a prediction, the Dice of the case.
+std::vector<std::string> headings_of(const std::vector<Labelled>& columns, const std::map<std::string, double>& dice) {
+  std::vector<std::string> headings;
+  for (const Labelled& column : columns) {
+    const auto found = dice.find(column.title);
+    headings.push_back(broken(column.title) + (found == dice.end() ? "" : "\n" + fixed(found->second, 1) + " %"));
+  }
+  return headings;
+}
+
+double line_breaks(const std::string& text) { return static_cast<double>(std::count(text.begin(), text.end(), '\n')); }
+
+FigureScript script_of(const std::string& name, const Raster& raster, const std::vector<std::string>& headings,
+                       const Legend& legend, const Theme& theme) {
+  double most_breaks = 0;
+  for (const std::string& heading : headings) most_breaks = std::max(most_breaks, line_breaks(heading));
+  const double width = theme.double_column_mm, columns = static_cast<double>(headings.size());
+  const double image_width = std::min(width - 2 * kSideMm, 32.0 * columns);
   const double image_height = image_width * static_cast<double>(raster.height) / static_cast<double>(raster.width);
-  const double height = image_height + kTitleMm + legend.height_mm() + 3;
+  const double height = image_height + kLineMm * (most_breaks + 1.4) + legend.height_mm() + 3;
   const Panel panel{(width - image_width) / 2, legend.height_mm() + 2, image_width, image_height};
   std::string body = place_axes(panel, width, height) + "unset border\nunset tics\n";
   body += fmt::format("set xrange [-0.5:{}]\nset yrange [-0.5:{}]\n", static_cast<double>(raster.width) - 0.5,
                       static_cast<double>(raster.height) - 0.5);
-  for (std::size_t c = 0; c < columns.size(); ++c) {
-    const double x = panel.left + image_width * (static_cast<double>(c) + 0.5) / static_cast<double>(columns.size());
-    std::string title = broken(columns[c].title);
-    if (const auto found = dice.find(columns[c].title); found != dice.end())
-      title += "\n" + fixed(found->second, 1) + " %";
-    const auto lines = static_cast<double>(std::count(title.begin(), title.end(), '\n'));
-    body += text_at(title, x, panel.bottom + image_height + 2 + 3.1 * lines, width, height,
-                    fmt::format("center font \",{:.3g}\"", theme.font_size_pt * 0.9 * 96 / 72));
+  for (std::size_t c = 0; c < headings.size(); ++c) {
+    const double x = panel.left + image_width * (static_cast<double>(c) + 0.5) / columns;
+    const double y = panel.bottom + image_height + 2.2 + kLineMm * line_breaks(headings[c]);
+    body += text_at(headings[c], x, y, width, height, "center");
   }
-  body += legend.draw(kSideMm, legend.height_mm() + 0.5, width, height);
+  body += legend.draw(panel.left, legend.height_mm() + 0.5, width, height);
   body += fmt::format("plot \"{}_panels.png\" binary filetype=png with rgbimage\n", name);
   return {name, width, height, body, {}, ""};
 }
@@ -189,7 +199,7 @@ Drawing slices_of(const Section& section, const Dataset& dataset, const Choice& 
   fs::create_directories(folder);
   write_atomically(folder / (name + "_panels.png"), to_png(raster));
   Drawing drawing;
-  drawing.script = script_of(name, raster, columns, dice,
+  drawing.script = script_of(name, raster, headings_of(columns, dice),
                              legend_of(view, dataset, theme.double_column_mm - 2 * kSideMm, theme), theme);
   drawing.script.data[name + ".csv"] = data_text(choice, columns, dice, view.voxel);
   drawing.script.description = run_hashes(section);

@@ -40,7 +40,7 @@ std::string script_text(const FigureScript& script, const Theme& theme) {
       fmt::format("# {}. Drawn again by: gnuplot {}.gp, or gnuplot -e \"format='pdf'\" {}.gp (svg, png, pdf)\n",
                   script.name, script.name, script.name);
   text += terminal_lines(script, theme);
-  text += "set encoding utf8\nset datafile separator \",\"\nset key autotitle columnhead\nunset key\n";
+  text += "set encoding utf8\nset datafile separator \",\"\nset key noautotitle\nunset key\n";
   text += "set border 3 linewidth 0.6 linecolor rgb \"#404040\"\nset tics nomirror out scale 0.5\n";
   return text + script.body + "unset output\n";
 }

@@ -34,12 +34,13 @@ LabelPosition candidate(const LabelledDisc& disc, double angle, double distance)
 
 }  // namespace
 
-std::vector<LabelPosition> place_labels(const std::vector<LabelledDisc>& discs, const Rectangle& frame) {
+std::vector<LabelPosition> place_labels(const std::vector<LabelledDisc>& discs, const Rectangle& frame,
+                                        const std::vector<Rectangle>& obstacles) {
   std::vector<std::size_t> order(discs.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return discs[a].y > discs[b].y; });
   std::vector<LabelPosition> positions(discs.size());
-  std::vector<Rectangle> taken;
+  std::vector<Rectangle> taken = obstacles;
   for (const LabelledDisc& disc : discs) taken.push_back(around(disc.x, disc.y, disc.radius, disc.radius));
   for (const std::size_t index : order) {
     const LabelledDisc& disc = discs[index];

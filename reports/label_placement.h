@@ -17,8 +17,9 @@ struct LabelPosition {
   bool far = false;     // not beside its disc: draw a line
 };
 
-/// Greedy: every label, discs from top to bottom, takes the first place around its disc that overlaps no disc and no
-/// earlier label and lies within `frame`; where there is none, the one that overlaps least.
-std::vector<LabelPosition> place_labels(const std::vector<LabelledDisc>& discs, const Rectangle& frame);
+/// Greedy: every label, discs from top to bottom, takes the first place around its disc that overlaps no disc, obstacle
+/// or earlier label and lies within `frame`; where there is none, the one that overlaps least.
+std::vector<LabelPosition> place_labels(const std::vector<LabelledDisc>& discs, const Rectangle& frame,
+                                        const std::vector<Rectangle>& obstacles);
 
 }  // namespace m3d::reports

@@ -125,11 +125,13 @@ std::string answer_html(const SectionContent& content) {
          "spread counts.</p></section>\n";
 }
 
-std::string section_html(const SectionContent& content) {
+std::string title_of(const Section& section) { return "Suite " + section.suite + " on " + section.dataset; }
+
+std::string section_html(const SectionContent& content, bool with_heading) {
   const Section& section = *content.section;
-  std::string out = fmt::format("<article>\n<h2>Suite <em>{}</em> on <em>{}</em></h2>\n", escape_html(section.suite),
-                                escape_html(section.dataset));
-  out += paragraph("lead", summary_line(section)) + answer_html(content) + "<h3>Results</h3>\n";
+  std::string out = "<article>\n";
+  if (with_heading) out += "<h2>" + escape_html(title_of(section)) + "</h2>\n";
+  out += paragraph("lead", summary_line(section)) + answer_html(content);
   for (const Table& table : content.main_tables) out += to_html(table);
   for (const Table& table : content.published) out += to_html(table);
   out += failures_html(section) + "<h3>Figures</h3>\n<div class=\"pictures\">\n";
@@ -157,8 +159,8 @@ std::string troubles_html(const FoundRuns& found) {
 
 std::string page(const std::vector<SectionContent>& sections, const FoundRuns& found,
                  const std::string& gnuplot_version) {
-  const Section& first = *sections.front().section;
-  const std::string title = sections.size() == 1 ? first.suite + " on " + first.dataset : "Several suites";
+  const bool several = sections.size() > 1;
+  const std::string title = several ? std::to_string(sections.size()) + " suites" : title_of(*sections.front().section);
   const auto folder = data_folder() / "reports" / "page";
   std::string out =
       "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" "
@@ -167,7 +169,7 @@ std::string page(const std::vector<SectionContent>& sections, const FoundRuns& f
          "</style>\n</head>\n<body>\n";
   out += "<header><p class=\"brand\">m3d-bench report</p><h1>" + escape_html(title) + "</h1></header>\n<main>\n" +
          troubles_html(found);
-  for (const SectionContent& content : sections) out += section_html(content);
+  for (const SectionContent& content : sections) out += section_html(content, several);
   out += read_file(folder / "metrics_policy.html");
   if (!gnuplot_version.empty())
     out += paragraph("note", "Figures drawn by " + gnuplot_version + "; scripts and data lie in figures/.");

@@ -59,9 +59,9 @@ Table table_of(const Json& paper, const std::string& dataset) {
   table.theirs = true;
   const auto title = paper.at("paper").get<std::string>(), arxiv = paper.at("arxiv").get<std::string>();
   table.title = fmt::format("Published by others on {}: {} (arXiv {})", dataset, title, arxiv);
-  table.columns = {{"Method", "", Direction::none, false}, {"Their table", "", Direction::none, false}};
-  for (const auto& [metric, unit] : columns) table.columns.push_back({metric, unit, Direction::none, true, 2});
-  table.columns.push_back({"Read from", "", Direction::none, false});
+  table.columns = {{"Method", "", Direction::none, Kind::text}, {"Their table", "", Direction::none, Kind::text}};
+  for (const auto& [metric, unit] : columns) table.columns.push_back({metric, unit, Direction::none, Kind::number, 2});
+  table.columns.push_back({"Read from", "", Direction::none, Kind::text});
   for (const PublishedRow& row : rows) table.rows.push_back(cells_of(row, columns));
   table.notes = {"Theirs, not measured here: other splits, training and hardware; not part of any ranking above."};
   std::string origin = "Source:";

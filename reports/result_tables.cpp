@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 namespace m3d::reports {
@@ -21,10 +22,10 @@ std::string spaced(std::string name) {
 }
 
 Column up(const std::string& title, const std::string& unit, int decimals = -1) {
-  return {title, unit, Direction::up, true, decimals};
+  return {title, unit, Direction::up, Kind::number, decimals};
 }
 Column down(const std::string& title, const std::string& unit, int decimals = -1) {
-  return {title, unit, Direction::down, true, decimals};
+  return {title, unit, Direction::down, Kind::number, decimals};
 }
 
 std::vector<QuantityColumn> quality_columns(const Section& section) {
@@ -36,7 +37,8 @@ std::vector<QuantityColumn> quality_columns(const Section& section) {
   columns.push_back({down("HD95", "mm", 2), [](const Run& run) { return run.mean.hd95_mm; }});
   columns.push_back({down("HD95 penalised", "mm", 2), [](const Run& run) { return run.mean_hd95_mm_penalised; }});
   columns.push_back({up("NSD", "%", 2), [](const Run& run) { return run.mean.nsd; }, 100});
-  columns.push_back({down("Missed", "structures", 1), [](const Run& run) { return run.missed; }});
+  columns.push_back(
+      {{"Missed", "structures", Direction::down, Kind::count, 1}, [](const Run& run) { return run.missed; }});
   return columns;
 }
 
@@ -68,8 +70,9 @@ Cell summary_cell(const Configuration& configuration, const QuantityColumn& spec
 /// A cost that is the same in every run (parameters, MACs) has no spread to show.
 void drop_zero_spreads(Table& table) {
   for (std::size_t column = 0; column < table.columns.size(); ++column) {
-    const bool all_zero = std::all_of(table.rows.begin(), table.rows.end(),
-                                      [&](const auto& row) { return row[column].spread.value_or(0) == 0; });
+    const bool all_zero = std::all_of(table.rows.begin(), table.rows.end(), [&](const auto& row) {
+      return row[column].spread.value_or(0) <= 1e-9 * std::abs(row[column].value.value_or(0));
+    });
     if (all_zero)
       for (auto& row : table.rows) row[column].spread.reset();
   }
@@ -129,7 +132,8 @@ std::size_t seed_count(const Configuration& configuration) {
 Table start_table(const Section& section, const std::string& name, const std::string& title) {
   Table table;
   table.name = section.stem(name);
-  table.title = title + ": suite " + section.suite + ", dataset " + section.dataset;
+  table.title = title;
+  table.scope = "suite " + section.suite + ", dataset " + section.dataset;
   std::set<std::string> commits, commands;
   for (const Run* run : section.all_runs()) {
     table.sources.push_back(fmt::format("run {} {}", run->hash, run->folder.filename().string()));
@@ -142,10 +146,10 @@ Table start_table(const Section& section, const std::string& name, const std::st
 }
 
 void add_identity_columns(Table& table, const Section& section) {
-  table.columns.push_back({"Architecture", "", Direction::none, false});
+  table.columns.push_back({"Architecture", "", Direction::none, Kind::text});
   for (const std::string& axis : section.varied_axes)
-    if (axis != "architecture") table.columns.push_back({spaced(axis), "", Direction::none, false});
-  table.columns.push_back({"Runs", "", Direction::none, false});
+    if (axis != "architecture") table.columns.push_back({spaced(axis), "", Direction::none, Kind::text});
+  table.columns.push_back({"Runs", "", Direction::none, Kind::text});
 }
 
 std::vector<Cell> identity_cells(const Section& section, const Configuration& configuration) {
@@ -159,9 +163,11 @@ std::vector<Cell> identity_cells(const Section& section, const Configuration& co
 Table main_table(const Section& section) {
   Table table = start_table(section, "main", "Results");
   std::vector<QuantityColumn> specs = quality_columns(section);
+  const std::size_t quality = specs.size();
   for (QuantityColumn& spec : cost_columns())
     if (has_numbers(section, spec)) specs.push_back(std::move(spec));
   fill(table, section, specs);
+  if (specs.size() > quality) table.break_before = table.columns.size() - specs.size() + quality;
   table.notes = {"Bold: best; underlined: second best, on unrounded values. " + spread_note(section)};
   table.notes.push_back(
       "MACs count one multiply-add as one and include the selective scan, at 3 per state update. Missed: structures "

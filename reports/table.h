@@ -6,15 +6,17 @@
 
 namespace m3d::reports {
 
-enum class Direction { none, up, down };  // which way is better
+enum class Direction { none, up, down };               // which way is better
+enum class Kind { text, number, count, probability };  // count: no decimals where all are whole; probability: "<0.0001"
 enum class Mark { none, best, second };
 
 struct Column {
   std::string title;
   std::string unit = {};
   Direction direction = Direction::none;
-  bool numeric = true;
+  Kind kind = Kind::number;
   int decimals = -1;  // -1: four significant digits of the smallest value, at most three decimals
+  bool numeric() const { return kind != Kind::text; }
 };
 
 /// A number (with spread, where there is one) or, without a number, a word; both empty: missing, printed as "–".
@@ -27,17 +29,21 @@ Cell text_cell(std::string text);
 
 struct Table {
   std::string name;                  // file stem and LaTeX label
-  std::string title;                 // "Results of suite scanning on phantom_mri"
+  std::string title;                 // "Results"
+  std::string scope;                 // "suite scanning, dataset phantom_mri"; the page says it once
   std::vector<std::string> notes;    // printed below
   std::vector<std::string> sources;  // header comment of the LaTeX form: hashes, commit, command
   std::vector<Column> columns;
   std::vector<std::vector<Cell>> rows;
-  bool theirs = false;  // published by others: set in italics
+  std::size_t break_before = 0;  // column where LaTeX and HTML go on in a second block below; 0: nowhere
+  bool theirs = false;           // published by others: set in italics
 };
 
 /// Marks the best and the second best value of every column that has a direction, on unrounded values; equal values
 /// share a mark. A column whose values are all equal has no marks.
 void mark_best(Table& table);
+/// The table in the blocks that LaTeX and HTML show below each other; leading columns without numbers are in each.
+std::vector<Table> blocks_of(const Table& table);
 /// Decides the decimals of the columns that have none.
 void choose_decimals(Table& table);
 

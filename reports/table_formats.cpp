@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 #include "reports/table.h"
@@ -61,6 +62,8 @@ std::string with_unit(const Column& column) {
 /// "87.45 ± 0.30", a word, or the sign for missing.
 std::string plain_number(const Cell& cell, const Column& column, const std::string& plus_minus = " ± ") {
   if (!cell.value) return cell.text.empty() ? kMissing : cell.text;
+  const double smallest = std::pow(10.0, -column.decimals);
+  if (column.kind == Kind::probability && *cell.value < smallest) return "<" + fixed(smallest, column.decimals);
   const std::string number = fixed(*cell.value, column.decimals);
   return cell.spread ? number + plus_minus + fixed(*cell.spread, column.decimals) : number;
 }
@@ -68,9 +71,10 @@ std::string plain_number(const Cell& cell, const Column& column, const std::stri
 std::string latex_cell(const Cell& cell, const Column& column) {
   if (!cell.value) {
     const std::string word = cell.text.empty() ? "--" : escape_latex(cell.text);
-    return column.numeric ? "{" + word + "}" : word;
+    return column.numeric() ? "{" + word + "}" : word;
   }
   const std::string number = plain_number(cell, column, " +- ");
+  if (number.front() == '<') return fmt::format("{{${}$}}", number);
   if (cell.mark == Mark::best) return "\\bfseries " + number;
   if (cell.mark == Mark::second) return "{\\underline{\\num{" + number + "}}}";
   return number;
@@ -79,7 +83,7 @@ std::string latex_cell(const Cell& cell, const Column& column) {
 /// siunitx's table-format: as many digits before and after the point as the widest number of the column has.
 std::string latex_column(const Table& table, std::size_t index) {
   const Column& column = table.columns[index];
-  if (!column.numeric) return "l";
+  if (!column.numeric()) return "l";
   std::size_t digits = 1, spread_digits = 0;
   bool negative = false;
   for (const auto& row : table.rows) {
@@ -100,7 +104,7 @@ std::string latex_column(const Table& table, std::size_t index) {
 
 std::string latex_head(const Column& column) {
   const std::string title = escape_latex(column.title) + arrow(column.direction, " $\\uparrow$", " $\\downarrow$");
-  if (!column.numeric) return title;
+  if (!column.numeric()) return title;
   const std::string unit = column.unit.empty() ? "" : fmt::format("\\\\({})", escape_latex(column.unit));
   return fmt::format("{{\\shortstack{{{}{}}}}}", title, unit);
 }
@@ -110,6 +114,18 @@ std::string joined(std::size_t count, const std::string& separator, const Text& 
   std::string line;
   for (std::size_t i = 0; i < count; ++i) line += (i == 0 ? "" : separator) + text_of(i);
   return line;
+}
+
+/// A tabular that shrinks to the line where it is wider.
+std::string latex_block(const Table& table) {
+  const std::size_t count = table.columns.size();
+  std::string out = "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%\n";
+  out += fmt::format("\\begin{{tabular}}{{{}}}\n\\toprule\n",
+                     joined(count, " ", [&](auto i) { return latex_column(table, i); }));
+  out += joined(count, " & ", [&](auto i) { return latex_head(table.columns[i]); }) + " \\\\\n\\midrule\n";
+  for (const auto& row : table.rows)
+    out += joined(count, " & ", [&](auto i) { return latex_cell(row[i], table.columns[i]); }) + " \\\\\n";
+  return out + "\\bottomrule\n\\end{tabular}}\\par\\smallskip\n";
 }
 
 std::string markdown_cell(const Cell& cell, const Column& column, bool theirs) {
@@ -126,6 +142,10 @@ bool has_spread(const Table& table, std::size_t column) {
 
 std::string csv_number(const std::optional<double>& value) { return value ? fmt::format("{}", *value) : ""; }
 
+std::string full_title(const Table& table) {
+  return table.scope.empty() ? table.title : table.title + ": " + table.scope;
+}
+
 std::string html_cell(const Cell& cell, const Column& column) {
   std::string text = escape_html(plain_number(cell, column));
   if (cell.value && cell.spread) {
@@ -134,8 +154,23 @@ std::string html_cell(const Cell& cell, const Column& column) {
   }
   if (cell.mark == Mark::best) text = "<b>" + text + "</b>";
   if (cell.mark == Mark::second) text = "<u>" + text + "</u>";
-  const char* kind = !column.numeric ? "text" : cell.value ? "number" : cell.text.empty() ? "missing" : "word";
+  const char* kind = !column.numeric() ? "text" : cell.value ? "number" : cell.text.empty() ? "missing" : "word";
   return fmt::format("<td class=\"{}\">{}</td>", kind, text);
+}
+
+std::string html_block(const Table& table) {
+  std::string out = "<div class=\"scroll\"><table>\n<thead><tr>";
+  for (const Column& column : table.columns) {
+    const std::string unit =
+        column.unit.empty() ? "" : fmt::format("<span class=\"unit\">{}</span>", escape_html(column.unit));
+    out += fmt::format("<th class=\"{}\">{}{}{}</th>", column.numeric() ? "number" : "text", escape_html(column.title),
+                       arrow(column.direction, "\u00a0↑", "\u00a0↓"), unit);
+  }
+  out += "</tr></thead>\n<tbody>\n";
+  for (const auto& row : table.rows)
+    out += fmt::format("<tr>{}</tr>\n",
+                       joined(row.size(), "", [&](auto i) { return html_cell(row[i], table.columns[i]); }));
+  return out + "</tbody></table></div>\n";
 }
 
 }  // namespace
@@ -150,21 +185,15 @@ std::string escape_csv(const std::string& text) {
 }
 
 std::string to_latex(const Table& table) {
-  const std::size_t count = table.columns.size();
-  std::string out = "% " + table.title + "\n";
+  const std::string title = full_title(table);
+  std::string out = "% " + title + "\n";
   for (const std::string& source : table.sources) out += "% " + source + "\n";
   out +=
       "% Needs \\usepackage{booktabs,siunitx,graphicx} and \\sisetup{separate-uncertainty,detect-weight,mode=text}\n";
-  out += fmt::format("\\begin{{table*}}\n\\centering\n\\caption{{{}}}\n", escape_latex(table.title));
-  out += fmt::format(
-      "\\label{{tab:{}}}\n\\resizebox{{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}}{{!}}{{%\n", table.name);
+  out += fmt::format("\\begin{{table*}}\n\\centering\n\\caption{{{}}}\n\\label{{tab:{}}}\n", escape_latex(title),
+                     table.name);
   if (table.theirs) out += "\\itshape\n";
-  out += fmt::format("\\begin{{tabular}}{{{}}}\n\\toprule\n",
-                     joined(count, " ", [&](auto i) { return latex_column(table, i); }));
-  out += joined(count, " & ", [&](auto i) { return latex_head(table.columns[i]); }) + " \\\\\n\\midrule\n";
-  for (const auto& row : table.rows)
-    out += joined(count, " & ", [&](auto i) { return latex_cell(row[i], table.columns[i]); }) + " \\\\\n";
-  out += "\\bottomrule\n\\end{tabular}}\n";
+  for (const Table& block : blocks_of(table)) out += latex_block(block);
   for (const std::string& note : table.notes)
     out += fmt::format("\\par\\smallskip{{\\footnotesize {}}}\n", escape_latex(note));
   return out + "\\end{table*}\n";
@@ -172,13 +201,13 @@ std::string to_latex(const Table& table) {
 
 std::string to_markdown(const Table& table) {
   const std::size_t count = table.columns.size();
-  std::string out = fmt::format("**{}**\n\n| ", escape_markdown(table.title));
+  std::string out = fmt::format("**{}**\n\n| ", escape_markdown(full_title(table)));
   out += joined(count, " | ", [&](auto i) {
     return escape_markdown(with_unit(table.columns[i])) + arrow(table.columns[i].direction, " ↑", " ↓");
   });
-  out +=
-      fmt::format(" |\n|{}|\n",
-                  joined(count, "|", [&](auto i) { return std::string(table.columns[i].numeric ? "---:" : ":---"); }));
+  out += fmt::format(" |\n|{}|\n", joined(count, "|", [&](auto i) {
+                       return std::string(table.columns[i].numeric() ? "---:" : ":---");
+                     }));
   for (const auto& row : table.rows)
     out += fmt::format("| {} |\n", joined(count, " | ", [&](auto i) {
                          return markdown_cell(row[i], table.columns[i], table.theirs);
@@ -201,20 +230,9 @@ std::string to_csv(const Table& table) {
 }
 
 std::string to_html(const Table& table) {
-  std::string out = fmt::format(
-      "<figure class=\"table{}\" id=\"{}\"><figcaption>{}</figcaption>\n<div class=\"scroll\"><table>\n<thead><tr>",
-      table.theirs ? " theirs" : "", escape_html(table.name), escape_html(table.title));
-  for (const Column& column : table.columns) {
-    const std::string unit =
-        column.unit.empty() ? "" : fmt::format("<span class=\"unit\">{}</span>", escape_html(column.unit));
-    out += fmt::format("<th class=\"{}\">{}{}{}</th>", column.numeric ? "number" : "text", escape_html(column.title),
-                       arrow(column.direction, " ↑", " ↓"), unit);
-  }
-  out += "</tr></thead>\n<tbody>\n";
-  for (const auto& row : table.rows)
-    out += fmt::format("<tr>{}</tr>\n",
-                       joined(row.size(), "", [&](auto i) { return html_cell(row[i], table.columns[i]); }));
-  out += "</tbody></table></div>\n";
+  std::string out = fmt::format("<figure class=\"table{}\" id=\"{}\"><figcaption>{}</figcaption>\n",
+                                table.theirs ? " theirs" : "", escape_html(table.name), escape_html(table.title));
+  for (const Table& block : blocks_of(table)) out += html_block(block);
   for (const std::string& note : table.notes) out += fmt::format("<p class=\"note\">{}</p>\n", escape_html(note));
   return out + "</figure>\n";
 }

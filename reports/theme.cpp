@@ -77,7 +77,7 @@ Style Theme::configuration(const Section& section, std::size_t index) const {
     ++count;
   }
   if (count > 1)
-    style.colour = shade(style.colour, -0.45 + 1.1 * static_cast<double>(position) / static_cast<double>(count - 1));
+    style.colour = shade(style.colour, -0.5 + 0.95 * static_cast<double>(position) / static_cast<double>(count - 1));
   return style;
 }
 
