@@ -57,7 +57,8 @@ Axis read_axis(const fs::path& file) {
   yaml.require_known_keys("", {"name", "description", "default", "architectures", "values"});
   Axis axis;
   axis.name = yaml.text("/name");
-  if (axis.name != file.stem()) throw UserError(yaml.where("/name") + ": the name must be the file's: " + file.stem().string());
+  if (axis.name != file.stem())
+    throw UserError(yaml.where("/name") + ": the name must be the file's: " + file.stem().string());
   axis.description = yaml.text("/description");
   axis.values = read_values(yaml, axis.name);
   if (!yaml.has("/default")) throw UserError(yaml.where("") + ": key 'default' is missing");
@@ -115,8 +116,8 @@ std::string Axis::value_of(const Json& model, const Json& settings) const {
     const Json section = all.value(entry.first.substr(0, dot), Json::object());
     const std::string key = entry.first.substr(dot + 1);
     // As text too: a name such as 3 is a number in YAML and a string among an architecture's options.
-    return section.contains(key) && (section.at(key) == entry.second.value ||
-                                     plain_text(section.at(key)) == plain_text(entry.second.value));
+    return section.contains(key) &&
+           (section.at(key) == entry.second.value || plain_text(section.at(key)) == plain_text(entry.second.value));
   };
   for (const auto& value : values)
     if (!value.set.empty() && std::all_of(value.set.begin(), value.set.end(), holds)) return value.value;

@@ -13,10 +13,10 @@ namespace m3d {
 inline constexpr const char* kAxisDefault = "default";
 
 struct AxisValue {
-  std::string value;        // what suites and --axis write, and records hold
-  std::string title;        // as tables print it
+  std::string value;  // what suites and --axis write, and records hold
+  std::string title;  // as tables print it
   std::string description;
-  Overrides set;            // "model.scan" → tri
+  Overrides set;  // "model.scan" → tri
 };
 
 struct Axis {

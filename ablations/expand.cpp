@@ -50,7 +50,8 @@ AxisChoice parse_axis_flag(const std::string& text) {
   AxisChoice choice{text.substr(0, equals), {}, "--axis " + text};
   const Json given = parse_scalar_or_list(text.substr(equals + 1), choice.where);
   for (const Json& item : given.is_array() ? given : Json::array({given})) {
-    if (item.is_structured() || item.is_null()) throw UserError(choice.where + ": expected names, as in scan=[single,tri]");
+    if (item.is_structured() || item.is_null())
+      throw UserError(choice.where + ": expected names, as in scan=[single,tri]");
     choice.values.push_back({plain_text(item), choice.where});
   }
   if (choice.values.empty()) throw UserError(choice.where + ": the list is empty");
@@ -64,7 +65,8 @@ std::vector<AxisChoice> axis_choices(const SuiteRequest& request, const Suite& s
   for (const auto& flag : request.axes) {
     const AxisChoice choice = parse_axis_flag(flag);
     if (!given.insert(choice.name).second) throw UserError("--axis gives '" + choice.name + "' twice; keep one");
-    const auto same = std::find_if(choices.begin(), choices.end(), [&](const auto& c) { return c.name == choice.name; });
+    const auto same =
+        std::find_if(choices.begin(), choices.end(), [&](const auto& c) { return c.name == choice.name; });
     if (same != choices.end()) {
       *same = choice;
     } else {
@@ -243,7 +245,8 @@ Json resolve_model(const Architecture& architecture, const Overrides& overrides)
   Json given = Json::object();
   for (const auto& [name, placed] : overrides)
     if (name.starts_with("model.") && architecture.options.has(name.substr(6))) given[name.substr(6)] = placed.value;
-  return architecture.options.resolve(given, [&](const std::string& key) { return overrides.at("model." + key).where; });
+  return architecture.options.resolve(given,
+                                      [&](const std::string& key) { return overrides.at("model." + key).where; });
 }
 
 void require_known_options(const Overrides& overrides, const Architectures& architectures) {

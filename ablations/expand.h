@@ -20,12 +20,12 @@ struct SuiteRequest {
   std::vector<SuiteDataset> datasets;
   std::vector<std::string> architectures;  // --architecture (names or patterns); empty: the suite's
   std::vector<int> folds = {0};
-  std::vector<std::uint64_t> seeds;        // --seed; empty: the suite's
-  std::vector<std::string> axes;           // --axis, each NAME=[a,b] or NAME=a: instead of, or beside, the suite's
-  std::vector<std::string> set;            // --set, each key=value
+  std::vector<std::uint64_t> seeds;  // --seed; empty: the suite's
+  std::vector<std::string> axes;     // --axis, each NAME=[a,b] or NAME=a: instead of, or beside, the suite's
+  std::vector<std::string> set;      // --set, each key=value
   std::string precision = "fp32";
   std::string device = "cpu";
-  int shard = 1;                           // --shard i/n: every n-th run, beginning with the i-th
+  int shard = 1;  // --shard i/n: every n-th run, beginning with the i-th
   int shards = 1;
 };
 

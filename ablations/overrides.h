@@ -24,7 +24,8 @@ void overlay(Overrides& lower, const Overrides& upper);
 const std::vector<std::string>& setting_sections();
 
 /// {"model": {"scan": …}, "train": {…}} at `pointer` as flat names; keys in `not_settings` are left out. Throws
-/// UserError for a section that is not a mapping and for unknown settings (options are checked with their architecture).
+/// UserError for a section that is not a mapping and for unknown settings (options are checked with their
+/// architecture).
 Overrides flatten_sections(const LayeredYaml& yaml, const std::string& pointer,
                            const std::vector<std::string>& not_settings);
 

@@ -52,8 +52,12 @@ Json nest_settings(const Json& flat) {
 }
 
 Json RunConfig::identity() const {
-  Json identity = {{"architecture", architecture}, {"dataset", dataset}, {"fold", fold},
-                   {"model", model}, {"precision", precision}, {"seed", seed},
+  Json identity = {{"architecture", architecture},
+                   {"dataset", dataset},
+                   {"fold", fold},
+                   {"model", model},
+                   {"precision", precision},
+                   {"seed", seed},
                    {"settings", settings_that_decide(settings)}};
   // nlohmann::json keeps the keys of an object sorted, at every depth.
   return Json(nlohmann::json(identity));
@@ -64,9 +68,10 @@ std::string RunConfig::hash() const { return content_hash(identity().dump()); }
 std::string RunConfig::folder_name() const { return name + "-" + hash().substr(0, 8); }
 
 Json RunConfig::to_json() const {
-  return {{"suite", suite}, {"dataset", dataset}, {"architecture", architecture}, {"name", name}, {"axes", axes},
-          {"fold", fold}, {"seed", seed}, {"precision", precision}, {"device", device}, {"model", model},
-          {"settings", settings}};
+  return {{"suite", suite}, {"dataset", dataset},     {"architecture", architecture},
+          {"name", name},   {"axes", axes},           {"fold", fold},
+          {"seed", seed},   {"precision", precision}, {"device", device},
+          {"model", model}, {"settings", settings}};
 }
 
 RunConfig RunConfig::from_json(const Json& json, const std::string& where) {

@@ -33,7 +33,10 @@ std::vector<OptionSpec> optimiser_settings() {
 
 std::vector<OptionSpec> schedule_settings() {
   return {
-      {"train.schedule", string, "poly", "course of the learning rate",
+      {"train.schedule",
+       string,
+       "poly",
+       "course of the learning rate",
        {"poly", "constant", "linear", "cosine", "one_cycle"}},
       {"train.schedule_by", string, "epoch", "unit in which the schedule advances", {"epoch", "step"}},
       {"train.poly_power", number, 0.9, "exponent of the poly schedule", {}, 0},

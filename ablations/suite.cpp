@@ -104,7 +104,8 @@ Exclusion read_exclusion(const LayeredYaml& yaml, const std::string& pointer, co
       exclusion.match[key].push_back(plain_text(item));
     }
   }
-  if (exclusion.match.empty()) throw UserError(yaml.where(pointer) + ": 'match' is missing: it would exclude every run");
+  if (exclusion.match.empty())
+    throw UserError(yaml.where(pointer) + ": 'match' is missing: it would exclude every run");
   return exclusion;
 }
 
@@ -136,7 +137,8 @@ std::vector<std::string> suite_names() { return names_in("ablations/suites"); }
 Suite load_suite(const std::string& name_or_file, const std::string& where) {
   LayeredYaml yaml;
   overlay_with_ancestors(yaml, find_file(name_or_file, "suite", "", where), {}, where);
-  yaml.require_known_keys("", {"name", "description", "extends", "base", "axes", "architectures", "exclude", "seeds", "cost"});
+  yaml.require_known_keys(
+      "", {"name", "description", "extends", "base", "axes", "architectures", "exclude", "seeds", "cost"});
   Suite suite;
   suite.name = checked_name(yaml);
   suite.description = yaml.text("/description");

@@ -25,13 +25,13 @@ struct AxisChoice {
 struct Suite {
   std::string name;
   std::string description;
-  std::string cost;                   // expected time and memory in words
-  Overrides base;                     // the recipe's values under the suite's own
-  Overrides embedded;                 // over `base` on embedded datasets
+  std::string cost;    // expected time and memory in words
+  Overrides base;      // the recipe's values under the suite's own
+  Overrides embedded;  // over `base` on embedded datasets
   std::vector<AxisChoice> axes;
   std::vector<Placed> architectures;  // names or patterns
   std::vector<Exclusion> exclude;
-  std::vector<std::uint64_t> seeds;   // {0} where the file gives none
+  std::vector<std::uint64_t> seeds;  // {0} where the file gives none
 };
 
 /// By name, or by path (anything that ends in .yaml). `extends` names another suite in the same way, a path being

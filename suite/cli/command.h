@@ -1,9 +1,8 @@
 #pragma once
 // How the subcommands and main meet: each file adds its subcommand to the parser; parsing sets what is to be done.
+#include <CLI/CLI.hpp>
 #include <functional>
 #include <string>
-
-#include <CLI/CLI.hpp>
 
 namespace m3d {
 

@@ -41,8 +41,7 @@ void print_metrics(const Json& metrics) {
 }
 
 int run_evaluate(const EvaluateOptions& options) {
-  const Json metrics =
-      metrics_json(evaluate_folders(options.predictions, options.references, labels_of(options)));
+  const Json metrics = metrics_json(evaluate_folders(options.predictions, options.references, labels_of(options)));
   if (options.json) return print_json(metrics);
   print_metrics(metrics);
   return 0;
@@ -52,10 +51,13 @@ int run_evaluate(const EvaluateOptions& options) {
 
 void add_evaluate(CLI::App& app, Command& chosen) {
   auto options = std::make_shared<EvaluateOptions>();
-  CLI::App* evaluate = app.add_subcommand(
-      "evaluate", "Dice, HD95 and NSD of NIfTI label maps against references with the same names.\n\nExamples:\n"
-                  "  m3d-bench evaluate --predictions out --references labelsTr --labels dataset.json\n"
-                  "  m3d-bench evaluate --predictions out --references labelsTr --dataset phantom_mri --json");
+  CLI::App* evaluate = app.add_subcommand("evaluate",
+                                          "Dice, HD95 and NSD of NIfTI label maps against references with the same "
+                                          "names.");
+  evaluate->footer(
+      "Examples:\n"
+      "  m3d-bench evaluate --predictions out --references labelsTr --labels dataset.json\n"
+      "  m3d-bench evaluate --predictions out --references labelsTr --dataset phantom_mri --json");
   evaluate->add_option("--predictions", options->predictions, "folder of predictions")->required()->type_name("DIR");
   evaluate->add_option("--references", options->references, "folder of references")->required()->type_name("DIR");
   evaluate->add_option("--dataset", options->dataset, "take the labels of this dataset");

@@ -25,14 +25,20 @@ Json list_suites() {
     for (const auto& axis : suite.axes)
       for (const auto& value : axis.values) axes[axis.name].push_back(value.value);
     for (const auto& pattern : suite.architectures) architectures.push_back(pattern.value);
-    list.push_back({{"name", suite.name}, {"description", suite.description}, {"architectures", architectures},
-                    {"axes", axes}, {"seeds", suite.seeds}, {"cost", suite.cost}});
+    list.push_back({{"name", suite.name},
+                    {"description", suite.description},
+                    {"architectures", architectures},
+                    {"axes", axes},
+                    {"seeds", suite.seeds},
+                    {"cost", suite.cost}});
   }
   return list;
 }
 
 Json option_json(const OptionSpec& spec) {
-  Json option = {{"name", spec.name}, {"type", to_string(spec.type)}, {"default", spec.default_value},
+  Json option = {{"name", spec.name},
+                 {"type", to_string(spec.type)},
+                 {"default", spec.default_value},
                  {"description", spec.description}};
   if (!spec.choices.empty()) option["choices"] = spec.choices;
   return option;
@@ -44,9 +50,13 @@ Json list_architectures() {
     const Architecture& architecture = find_architecture(name);
     Json options = Json::array();
     for (const auto& spec : architecture.options.specs()) options.push_back(option_json(spec));
-    list.push_back({{"name", name}, {"description", architecture.title + ": " + architecture.paper},
-                    {"title", architecture.title}, {"family", architecture.family}, {"paper", architecture.paper},
-                    {"source", architecture.source}, {"options", options}});
+    list.push_back({{"name", name},
+                    {"description", architecture.title + ": " + architecture.paper},
+                    {"title", architecture.title},
+                    {"family", architecture.family},
+                    {"paper", architecture.paper},
+                    {"source", architecture.source},
+                    {"options", options}});
   }
   return list;
 }
@@ -59,8 +69,11 @@ Json list_axes() {
       values.push_back({{"value", value.value}, {"title", value.title}, {"description", value.description}});
     for (const auto& name : architecture_names())
       if (axis.applies_to(find_architecture(name))) applies.push_back(name);
-    list.push_back({{"name", axis.name}, {"description", axis.description}, {"default", axis.default_value},
-                    {"values", values}, {"architectures", applies}});
+    list.push_back({{"name", axis.name},
+                    {"description", axis.description},
+                    {"default", axis.default_value},
+                    {"values", values},
+                    {"architectures", applies}});
   }
   return list;
 }
@@ -77,10 +90,13 @@ Json list_datasets() {
   return list;
 }
 
+/// The halves of a differentiable operator are not for callers.
+bool is_half(const std::string& name) { return name.ends_with("_forward") || name.ends_with("_backward"); }
+
 Json list_operators() {
   Json list = Json::array();
   for (const auto& operator_name : c10::Dispatcher::singleton().getAllOpNames()) {
-    if (!operator_name.name.starts_with("m3d::")) continue;
+    if (!operator_name.name.starts_with("m3d::") || is_half(operator_name.name)) continue;
     const auto handle = c10::Dispatcher::singleton().findSchema(operator_name);
     if (!handle) continue;
     std::ostringstream schema;
@@ -91,27 +107,38 @@ Json list_operators() {
   return list;
 }
 
-/// "scan [single, tri]" and the like, under an entry of the plain listing.
+/// "[single,tri]", as --axis takes it.
+std::string bracketed(const Json& names) {
+  std::string text;
+  for (const auto& name : names) text += (text.empty() ? "" : ",") + name.get<std::string>();
+  return "[" + text + "]";
+}
+
+/// Architectures and axes of a suite, or the values of an axis, under its entry of the plain listing.
 std::string details_of(const Json& entry, const std::string& what) {
   std::string details;
-  if (what == "suites")
-    for (const auto& [axis, values] : entry["axes"].items()) details += "  " + axis + "=" + values.dump();
+  if (what == "suites") {
+    for (const auto& pattern : entry["architectures"]) details += "  " + pattern.get<std::string>();
+    for (const auto& [axis, values] : entry["axes"].items()) details += "  " + axis + "=" + bracketed(values);
+  }
   if (what == "axes")
     for (const auto& value : entry["values"]) details += "  " + value["value"].get<std::string>();
   return details;
 }
 
 int run_list(const ListOptions& options) {
-  const std::map<std::string, Json (*)()> lists = {{"suites", list_suites}, {"architectures", list_architectures},
-                                                   {"axes", list_axes}, {"datasets", list_datasets},
+  const std::map<std::string, Json (*)()> lists = {{"suites", list_suites},
+                                                   {"architectures", list_architectures},
+                                                   {"axes", list_axes},
+                                                   {"datasets", list_datasets},
                                                    {"operators", list_operators}};
   const Json list = lists.at(options.what)();
   if (options.json) return print_json(list);
   for (const auto& entry : list) {
-    std::printf("%-22s %s\n", entry["name"].get<std::string>().c_str(),
+    std::printf("%-26s %s\n", entry["name"].get<std::string>().c_str(),
                 entry["description"].get<std::string>().c_str());
     if (const std::string details = details_of(entry, options.what); !details.empty())
-      std::printf("%-22s%s\n", "", details.c_str());
+      std::printf("%-26s%s\n", "", details.c_str());
   }
   return 0;
 }
@@ -120,8 +147,8 @@ int run_list(const ListOptions& options) {
 
 void add_list(CLI::App& app, Command& chosen) {
   auto options = std::make_shared<ListOptions>();
-  CLI::App* list = app.add_subcommand("list", "Show what exists.\n\nExamples:\n  m3d-bench list suites\n"
-                                              "  m3d-bench list axes --json");
+  CLI::App* list = app.add_subcommand("list", "Show what exists.");
+  list->footer("Examples:\n  m3d-bench list suites\n  m3d-bench list axes --json");
   list->add_option("what", options->what, "suites, architectures, axes, datasets or operators")
       ->required()
       ->check(one_of("list", {"suites", "architectures", "axes", "datasets", "operators"}));

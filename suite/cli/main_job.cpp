@@ -125,7 +125,9 @@ int run_and_report(std::vector<PlannedRun>& plan, const MainJobOptions& options,
   const auto pages = write_reports(plan, harness.output);
   if (options.json) {
     Json document = plan_json(plan);
-    document["outcome"] = {{"done", outcome.done}, {"failed", outcome.failed}, {"skipped", outcome.skipped},
+    document["outcome"] = {{"done", outcome.done},
+                           {"failed", outcome.failed},
+                           {"skipped", outcome.skipped},
                            {"already_done", outcome.already_done}};
     document["reports"] = pages;
     print_json(document);
@@ -157,8 +159,10 @@ int run_main_job(MainJobOptions options) {
 void add_options(CLI::App& app, MainJobOptions& options) {
   SuiteRequest& request = options.request;
   app.add_option("--suite", request.suite, "suite to run: a name (list suites) or a file")->type_name("NAME|FILE.yaml");
-  app.add_option("--dataset", options.datasets, "name (list datasets), nnU-Net id, folder name or path")->type_name("NAME");
-  app.add_option("--architecture", request.architectures, "these instead of the suite's; * and ? match")->type_name("NAME");
+  app.add_option("--dataset", options.datasets, "name (list datasets), nnU-Net id, folder name or path")
+      ->type_name("NAME");
+  app.add_option("--architecture", request.architectures, "these instead of the suite's; * and ? match")
+      ->type_name("NAME");
   app.add_option("--fold", options.folds, "0 to 4 (default 0), all: each in turn, everything: train on all cases");
   app.add_option("--device", request.device, "cpu (default) or cuda")->check(one_of("--device", {"cpu", "cuda"}));
   app.add_option("--precision", request.precision, "fp32 (default), bf16 or fp16")

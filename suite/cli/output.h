@@ -1,10 +1,9 @@
 #pragma once
 // What several subcommands print and check alike.
+#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <string>
 #include <vector>
-
-#include <CLI/CLI.hpp>
 
 #include "common/strict_yaml.h"
 

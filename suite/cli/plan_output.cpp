@@ -10,12 +10,18 @@ namespace {
 
 std::string word_of(RunState state) {
   switch (state) {
-    case RunState::fresh: return "new";
-    case RunState::partial: return "partial";
-    case RunState::done: return "done";
-    case RunState::failed: return "failed";
-    case RunState::skipped: return "skipped";
-    case RunState::damaged: return "damaged";
+    case RunState::fresh:
+      return "new";
+    case RunState::partial:
+      return "partial";
+    case RunState::done:
+      return "done";
+    case RunState::failed:
+      return "failed";
+    case RunState::skipped:
+      return "skipped";
+    case RunState::damaged:
+      return "damaged";
   }
   return "unknown";
 }
@@ -55,10 +61,11 @@ Json plan_json(const std::vector<PlannedRun>& plan) {
   Json runs = Json::array();
   for (const auto& run : plan) {
     const RunConfig& config = run.config;
-    Json entry = {{"hash", config.hash()}, {"name", config.name}, {"dataset", config.dataset},
-                  {"architecture", config.architecture}, {"axes", config.axes}, {"fold", config.fold},
-                  {"seed", config.seed}, {"folder", run.folder.string()}, {"state", word_of(run.state)},
-                  {"reason", run.reason}};
+    Json entry = {{"hash", config.hash()},       {"name", config.name},
+                  {"dataset", config.dataset},   {"architecture", config.architecture},
+                  {"axes", config.axes},         {"fold", config.fold},
+                  {"seed", config.seed},         {"folder", run.folder.string()},
+                  {"state", word_of(run.state)}, {"reason", run.reason}};
     if (run.parameters > 0) entry["parameters"] = run.parameters;
     if (run.macs.total() > 0) entry["macs"] = run.macs.total();
     runs.push_back(entry);

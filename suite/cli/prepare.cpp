@@ -46,8 +46,12 @@ std::vector<std::string> check_cases(const Dataset& dataset) {
 Json summary_of(const Dataset& dataset, const std::vector<std::string>& bad) {
   Json classes = Json::array();
   for (const auto& label : dataset.classes) classes.push_back(label.name);
-  return {{"dataset", dataset.name}, {"folder", dataset.folder.string()}, {"cases", dataset.training.size()},
-          {"channels", dataset.channel_names}, {"classes", classes}, {"region_based", dataset.region_based},
+  return {{"dataset", dataset.name},
+          {"folder", dataset.folder.string()},
+          {"cases", dataset.training.size()},
+          {"channels", dataset.channel_names},
+          {"classes", classes},
+          {"region_based", dataset.region_based},
           {"unusable_cases", bad}};
 }
 
@@ -69,15 +73,19 @@ int run_prepare(const PrepareOptions& options) {
 
 void add_prepare(CLI::App& app, Command& chosen) {
   auto options = std::make_shared<PrepareOptions>();
-  CLI::App* prepare = app.add_subcommand(
-      "prepare", "Make an embedded dataset, and check every case of any dataset in nnU-Net v2's raw form (geometry, "
-                 "labels, NaN). Cropping and normalisation follow at run time.\n\nExamples:\n"
-                 "  m3d-bench prepare --dataset phantom_ct\n"
-                 "  m3d-bench prepare --dataset amos22 --source nnUNet_raw/Dataset219_AMOS2022_postChallenge_task2");
+  CLI::App* prepare = app.add_subcommand("prepare",
+                                         "Make an embedded dataset, and check every case of any dataset in nnU-Net "
+                                         "v2's raw form (geometry, labels, NaN). Cropping and normalisation follow "
+                                         "at run time.");
+  prepare->footer(
+      "Examples:\n"
+      "  m3d-bench prepare --dataset phantom_ct\n"
+      "  m3d-bench prepare --dataset amos22 --source nnUNet_raw/Dataset219_AMOS2022_postChallenge_task2");
   prepare->add_option("--dataset", options->dataset, "name, nnU-Net id, folder name or path")->required();
   prepare->add_option("--source", options->source, "the dataset's nnU-Net v2 raw folder")->type_name("DIR");
   prepare->add_option("--data-root", options->data_root, "where datasets lie (else nnUNet_raw)")->type_name("DIR");
-  prepare->add_option("--out", options->output, "embedded datasets go to DIR/data without a data root")->type_name("DIR");
+  prepare->add_option("--out", options->output, "embedded datasets go to DIR/data without a data root")
+      ->type_name("DIR");
   prepare->add_flag("--json", options->json, "one JSON document on stdout");
   prepare->callback([options, &chosen] { chosen = [options] { return run_prepare(*options); }; });
 }

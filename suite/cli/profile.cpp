@@ -44,8 +44,12 @@ Json costs_json(const Architecture& architecture, const NetworkInput& input, con
           {"channels", input.channels},
           {"classes", input.classes},
           {"parameters", costs.parameters},
-          {"macs", {{"total", costs.macs.total()}, {"convolution", costs.macs.convolution},
-                    {"linear", costs.macs.linear}, {"attention", costs.macs.attention}, {"scan", costs.macs.scan}}},
+          {"macs",
+           {{"total", costs.macs.total()},
+            {"convolution", costs.macs.convolution},
+            {"linear", costs.macs.linear},
+            {"attention", costs.macs.attention},
+            {"scan", costs.macs.scan}}},
           {"scan_state_updates", costs.macs.scan_state_updates}};
 }
 
@@ -82,15 +86,20 @@ int run_profile(const ProfileOptions& options) {
 
 void add_profile(CLI::App& app, Command& chosen) {
   auto options = std::make_shared<ProfileOptions>();
-  CLI::App* profile = app.add_subcommand(
-      "profile", "Parameters and multiply-accumulates by operator class (batch 1, all heads built; a scan counts 3 a "
-                 "state update). Widths are the paper's unless --set says otherwise.\n\nExamples:\n"
-                 "  m3d-bench profile --architecture ulike_mamba_3d --set scan=tri\n"
-                 "  m3d-bench profile --architecture ulike_trans_sra --patch 96,96,96 --channels 4 --classes 3 --json");
+  CLI::App* profile = app.add_subcommand("profile",
+                                         "Parameters and multiply-accumulates by operator class (batch 1, all heads "
+                                         "built; a scan counts 3 a state update). Widths are the paper's unless "
+                                         "--set says otherwise.");
+  profile->footer(
+      "Examples:\n"
+      "  m3d-bench profile --architecture ulike_mamba_3d --set scan=tri\n"
+      "  m3d-bench profile --architecture ulike_trans_sra --patch 96,96,96 --channels 4 --classes 3 --json");
   profile->add_option("--architecture", options->architecture, "name; see list architectures")->required();
   profile->add_option("--set", options->set, "an option of the architecture, as in scan=tri")->type_name("KEY=VALUE");
   profile->add_option("--patch", options->patch, "voxels (default 128,128,128)")
-      ->delimiter(',')->expected(3)->type_name("D,H,W");
+      ->delimiter(',')
+      ->expected(3)
+      ->type_name("D,H,W");
   profile->add_option("--channels", options->channels, "input channels (default 1)")->check(CLI::PositiveNumber);
   profile->add_option("--classes", options->classes, "output classes, background included (default 16)")
       ->check(CLI::PositiveNumber);

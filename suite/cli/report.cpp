@@ -32,12 +32,17 @@ int run_report(const ReportOptions& options) {
 
 void add_report(CLI::App& app, Command& chosen) {
   auto options = std::make_shared<ReportOptions>();
-  CLI::App* report = app.add_subcommand(
-      "report", "Render tables, figures and index.html from the records under the given folders; prints the page's path."
-                "\n\nExamples:\n  m3d-bench report m3d-results/scanning/phantom_mri\n"
-                "  m3d-bench report runs_a runs_b --output joint --format html,latex");
+  CLI::App* report = app.add_subcommand("report",
+                                        "Render tables, figures and index.html from the records under the given "
+                                        "folders; prints the page's path.");
+  report->footer(
+      "Examples:\n"
+      "  m3d-bench report m3d-results/scanning/phantom_mri\n"
+      "  m3d-bench report runs_a runs_b --output joint --format html,latex");
   report->add_option("folders", options->folders, "suite or run folders")->required()->type_name("DIR");
-  report->add_option("--format", options->formats, "html, latex, markdown, csv, svg, png, pdf (default: all but png and pdf)")
+  report
+      ->add_option("--format", options->formats,
+                   "html, latex, markdown, csv, svg, png, pdf (default: all but png and pdf)")
       ->delimiter(',')
       ->check(one_of("--format", kFormats));
   report->add_option("--output", options->output, "where the report goes (default: report/ in the first folder)");

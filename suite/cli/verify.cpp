@@ -1,11 +1,12 @@
 // m3d-bench verify: this build against reference records.
+#include "suite/verify/verify.h"
+
 #include <cstdio>
 
 #include "common/error.h"
 #include "common/interrupt.h"
 #include "suite/cli/command.h"
 #include "suite/cli/output.h"
-#include "suite/verify/verify.h"
 
 namespace m3d {
 namespace {
@@ -17,9 +18,12 @@ struct VerifyOptions {
 
 const char* word_of(Verdict verdict) {
   switch (verdict) {
-    case Verdict::ok: return "ok";
-    case Verdict::fail: return "FAIL";
-    case Verdict::unsupported: return "unsupported";
+    case Verdict::ok:
+      return "ok";
+    case Verdict::fail:
+      return "FAIL";
+    case Verdict::unsupported:
+      return "unsupported";
   }
   return "FAIL";
 }
@@ -32,8 +36,12 @@ void print_check(const RecordCheck& check) {
 }
 
 Json check_json(const RecordCheck& check, const std::string& file) {
-  return {{"name", check.name}, {"kind", check.kind}, {"file", file}, {"verdict", word_of(check.verdict)},
-          {"largest_relative_error", check.largest_relative_error}, {"detail", check.detail}};
+  return {{"name", check.name},
+          {"kind", check.kind},
+          {"file", file},
+          {"verdict", word_of(check.verdict)},
+          {"largest_relative_error", check.largest_relative_error},
+          {"detail", check.detail}};
 }
 
 int run_verify(const VerifyOptions& options) {
@@ -54,10 +62,14 @@ int run_verify(const VerifyOptions& options) {
 
 void add_verify(CLI::App& app, Command& chosen) {
   auto options = std::make_shared<VerifyOptions>();
-  CLI::App* verify = app.add_subcommand(
-      "verify", "Check this build against reference records: a line a record with name, kind, largest relative error "
-                "and ok, FAIL or unsupported; exit 1 unless all are ok.\n\nExamples:\n"
-                "  m3d-bench verify tests/records/operators/*.json\n  m3d-bench verify --json record.json");
+  CLI::App* verify = app.add_subcommand("verify",
+                                        "Check this build against reference records: a line a record with name, "
+                                        "kind, largest relative error and ok, FAIL or unsupported; exit 1 unless "
+                                        "all are ok.");
+  verify->footer(
+      "Examples:\n"
+      "  m3d-bench verify tests/records/operators/*.json\n"
+      "  m3d-bench verify --json record.json");
   verify->add_option("records", options->records, "record files")->required()->type_name("RECORD.json");
   verify->add_flag("--json", options->json, "one JSON document on stdout");
   verify->callback([options, &chosen] { chosen = [options] { return run_verify(*options); }; });

@@ -47,8 +47,7 @@ std::string message_with(const ToyData& data, const std::string& from, const std
 TEST_CASE("a suite expands to the product of its axes with values in layers") {
   const ToyData data;
   const auto runs = expand(request_of("toy"));
-  REQUIRE(names_of(runs) ==
-          std::vector<std::string>{"toy_mamba-fold0-seed0", "toy_mamba-scan_tri-fold0-seed0"});
+  REQUIRE(names_of(runs) == std::vector<std::string>{"toy_mamba-fold0-seed0", "toy_mamba-scan_tri-fold0-seed0"});
   CHECK(runs[1].axes == Json{{"scan", "tri"}});
   CHECK(runs[1].model == Json{{"width", 8}, {"scan", "tri"}, {"merge", "mean"}});
   CHECK(runs[1].settings["train"]["epochs"] == 3);
@@ -93,8 +92,8 @@ TEST_CASE("an axis that does not apply to an architecture does not multiply it")
   SuiteRequest request = request_of("toy");
   request.architectures = {"toy_*"};
   const auto runs = expand(request);
-  REQUIRE(names_of(runs) == std::vector<std::string>{"toy_cnn-fold0-seed0", "toy_mamba-fold0-seed0",
-                                                     "toy_mamba-scan_tri-fold0-seed0"});
+  REQUIRE(names_of(runs) ==
+          std::vector<std::string>{"toy_cnn-fold0-seed0", "toy_mamba-fold0-seed0", "toy_mamba-scan_tri-fold0-seed0"});
   CHECK(runs[0].axes == Json::object());
 }
 
@@ -124,10 +123,12 @@ TEST_CASE("one hash has one name and runs once") {
 
 TEST_CASE("exclusions appear as skipped runs with their reason") {
   const ToyData data;
-  const auto file = data.suite("excluding", std::string(m3d::test::kToySuite) +
-                               "exclude:\n  - match: {architecture: toy_m*, scan: [tri]}\n    reason: too slow\n");
+  const auto file =
+      data.suite("excluding", std::string(m3d::test::kToySuite) +
+                                  "exclude:\n  - match: {architecture: toy_m*, scan: [tri]}\n    reason: too slow\n");
   const auto runs = expand(request_of(file));
-  REQUIRE(names_of(runs) == std::vector<std::string>{"toy_mamba-fold0-seed0", "toy_mamba-scan_tri-fold0-seed0 skipped"});
+  REQUIRE(names_of(runs) ==
+          std::vector<std::string>{"toy_mamba-fold0-seed0", "toy_mamba-scan_tri-fold0-seed0 skipped"});
   CHECK(runs[1].skip_reason == "too slow");
 }
 
@@ -148,7 +149,8 @@ TEST_CASE("shards are disjoint and together whole") {
 
 TEST_CASE("extends inherits, own keys win, circles are errors") {
   const ToyData data;
-  const auto child = data.suite("child", "name: child\nextends: toy\nbase: {train: {epochs: 9}}\naxes: {scan: [tri]}\n");
+  const auto child =
+      data.suite("child", "name: child\nextends: toy\nbase: {train: {epochs: 9}}\naxes: {scan: [tri]}\n");
   const auto runs = expand(request_of(child));
   REQUIRE(runs.size() == 1);
   CHECK(runs[0].suite == "child");
@@ -156,21 +158,30 @@ TEST_CASE("extends inherits, own keys win, circles are errors") {
   CHECK(runs[0].model["width"] == 8);
   data.suite("a", "name: a\nextends: b.yaml\n");
   data.suite("b", "name: b\nextends: a.yaml\n");
-  CHECK_THAT(message_of(request_of(data.suite("a", "name: a\nextends: b.yaml\n"))), Contains("b.yaml:2") && Contains("circle"));
+  CHECK_THAT(message_of(request_of(data.suite("a", "name: a\nextends: b.yaml\n"))),
+             Contains("b.yaml:2") && Contains("circle"));
 }
 
 TEST_CASE("names that do not exist suggest the nearest, with file and line") {
   const ToyData data;
   CHECK_THAT(message_of(request_of("toi")), Contains("--suite") && Contains("unknown suite 'toi'; did you mean 'toy'"));
   CHECK_THAT(message_of(request_of("nowhere.yaml")), Contains("no such file") && Contains("nowhere.yaml"));
-  CHECK_THAT(message_with(data, "scan: [single", "sacn: [single"), Contains("broken.yaml:8") && Contains("unknown axis 'sacn'; did you mean 'scan'"));
-  CHECK_THAT(message_with(data, "single, tri", "single, tir"), Contains("broken.yaml:8") && Contains("did you mean 'tri'"));
-  CHECK_THAT(message_with(data, "toy_mamba]", "toy_mmaba]"), Contains("broken.yaml:9") && Contains("did you mean 'toy_mamba'"));
-  CHECK_THAT(message_with(data, "recipe: short", "recipe: shrot"), Contains("broken.yaml:4") && Contains("did you mean 'short'"));
-  CHECK_THAT(message_with(data, "architectures:", "architecture:"), Contains("broken.yaml:9") && Contains("did you mean 'architectures'"));
-  CHECK_THAT(message_with(data, "{width: 8}", "{widht: 8}"), Contains("broken.yaml:5") && Contains("did you mean 'width'"));
-  CHECK_THAT(message_with(data, "epochs: 2", "epoch: 2"), Contains("broken.yaml:6") && Contains("did you mean 'train.epochs'"));
-  CHECK_THAT(message_with(data, "embedded:", "embeded:"), Contains("broken.yaml:6") && Contains("did you mean 'embedded'"));
+  CHECK_THAT(message_with(data, "scan: [single", "sacn: [single"),
+             Contains("broken.yaml:8") && Contains("unknown axis 'sacn'; did you mean 'scan'"));
+  CHECK_THAT(message_with(data, "single, tri", "single, tir"),
+             Contains("broken.yaml:8") && Contains("did you mean 'tri'"));
+  CHECK_THAT(message_with(data, "toy_mamba]", "toy_mmaba]"),
+             Contains("broken.yaml:9") && Contains("did you mean 'toy_mamba'"));
+  CHECK_THAT(message_with(data, "recipe: short", "recipe: shrot"),
+             Contains("broken.yaml:4") && Contains("did you mean 'short'"));
+  CHECK_THAT(message_with(data, "architectures:", "architecture:"),
+             Contains("broken.yaml:9") && Contains("did you mean 'architectures'"));
+  CHECK_THAT(message_with(data, "{width: 8}", "{widht: 8}"),
+             Contains("broken.yaml:5") && Contains("did you mean 'width'"));
+  CHECK_THAT(message_with(data, "epochs: 2", "epoch: 2"),
+             Contains("broken.yaml:6") && Contains("did you mean 'train.epochs'"));
+  CHECK_THAT(message_with(data, "embedded:", "embeded:"),
+             Contains("broken.yaml:6") && Contains("did you mean 'embedded'"));
 }
 
 TEST_CASE("wrong types, duplicates and contradictions in a suite are errors with file and line") {
@@ -181,9 +192,11 @@ TEST_CASE("wrong types, duplicates and contradictions in a suite are errors with
   CHECK_THAT(message_with(data, "[single, tri]", "[tri, tri]"), Contains("broken.yaml:8") && Contains("twice"));
   CHECK_THAT(message_with(data, "name: toy", "name: ../toy"), Contains("broken.yaml:1") && Contains("folder"));
   CHECK_THAT(message_with(data, "name: toy", "name: toy\nname: toy"), Contains("broken.yaml:2") && Contains("twice"));
-  CHECK_THAT(message_with(data, "[single, tri]", "[single, tri"), Contains("broken.yaml:") && Contains("not valid YAML"));
+  CHECK_THAT(message_with(data, "[single, tri]", "[single, tri"),
+             Contains("broken.yaml:") && Contains("not valid YAML"));
   CHECK_THAT(message_with(data, "architectures: [toy_mamba]", "architectures: [toy_cnn]"), Contains("applies to none"));
-  CHECK_THAT(message_with(data, "{width: 8}", "{width: 8}\n  data: {patch: [1, 2]}"), Contains("broken.yaml:6") && Contains("three sizes"));
+  CHECK_THAT(message_with(data, "{width: 8}", "{width: 8}\n  data: {patch: [1, 2]}"),
+             Contains("broken.yaml:6") && Contains("three sizes"));
 }
 
 TEST_CASE("flags that cannot be are errors that name the flag") {
@@ -194,12 +207,14 @@ TEST_CASE("flags that cannot be are errors that name the flag") {
     return message_of(request);
   };
   using R = SuiteRequest;
-  CHECK_THAT(message([](R& r) { r.architectures = {"toy_cn"}; }), Contains("--architecture") && Contains("did you mean 'toy_cnn'"));
+  CHECK_THAT(message([](R& r) { r.architectures = {"toy_cn"}; }),
+             Contains("--architecture") && Contains("did you mean 'toy_cnn'"));
   CHECK_THAT(message([](R& r) { r.axes = {"scan=[tir]"}; }), Contains("--axis") && Contains("did you mean 'tri'"));
   CHECK_THAT(message([](R& r) { r.axes = {"scna=[tri]"}; }), Contains("--axis") && Contains("did you mean 'scan'"));
   CHECK_THAT(message([](R& r) { r.axes = {"scan"}; }), Contains("--axis scan") && Contains("NAME=[a,b]"));
   CHECK_THAT(message([](R& r) { r.axes = {"scan=tri", "scan=single"}; }), Contains("twice"));
-  CHECK_THAT(message([](R& r) { r.set = {"train.epoch=3"}; }), Contains("--set") && Contains("did you mean 'train.epochs'"));
+  CHECK_THAT(message([](R& r) { r.set = {"train.epoch=3"}; }),
+             Contains("--set") && Contains("did you mean 'train.epochs'"));
   CHECK_THAT(message([](R& r) { r.set = {"model.mrege=sum"}; }), Contains("--set") && Contains("did you mean 'merge'"));
   CHECK_THAT(message([](R& r) { r.set = {"train.epochs=x"}; }), Contains("--set") && Contains("an integer"));
   CHECK_THAT(message([](R& r) { r.set = {"train.epochs"}; }), Contains("key=value"));

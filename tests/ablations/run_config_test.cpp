@@ -64,7 +64,8 @@ TEST_CASE("the hash does not follow the order of keys") {
 TEST_CASE("a damaged config.yaml is a user error that names the key") {
   Json json = example().to_json();
   json["sede"] = 3;
-  REQUIRE_THROWS_WITH(RunConfig::from_json(json, "config.yaml"), Contains("config.yaml") && Contains("did you mean 'seed'"));
+  REQUIRE_THROWS_WITH(RunConfig::from_json(json, "config.yaml"),
+                      Contains("config.yaml") && Contains("did you mean 'seed'"));
   json = example().to_json();
   json.erase("fold");
   REQUIRE_THROWS_WITH(RunConfig::from_json(json, "config.yaml"), Contains("'fold' is missing"));

@@ -58,7 +58,8 @@ ToyData::ToyData() {
   folder_ = mkdtemp(pattern.data());
   write("ablations/axes/scan.yaml", kScan);
   write("ablations/axes/speed.yaml", kSpeed);
-  write("ablations/recipes/short.yaml", "name: short\ndescription: Short.\ntrain: {epochs: 3, learning_rate: 1.0e-3}\n");
+  write("ablations/recipes/short.yaml",
+        "name: short\ndescription: Short.\ntrain: {epochs: 3, learning_rate: 1.0e-3}\n");
   write("ablations/suites/toy.yaml", kToySuite);
   setenv("M3D_DATA", folder_.c_str(), 1);
 }

@@ -36,10 +36,12 @@ std::string refusal_of_file(const std::string& text) {
 }  // namespace
 
 TEST_CASE("names that do not exist are refused with the nearest one") {
-  CHECK_THAT(refusal({"--suite", "scaning", "--dataset", "phantom_mri"}), Contains("unknown suite 'scaning'; did you mean 'scanning'"));
+  CHECK_THAT(refusal({"--suite", "scaning", "--dataset", "phantom_mri"}),
+             Contains("unknown suite 'scaning'; did you mean 'scanning'"));
   CHECK_THAT(refusal({"--suite", "smoke", "--dataset", "phantom_mir"}), Contains("did you mean 'phantom_mri'"));
   CHECK_THAT(refusal_of_smoke({"--architecture", "ulike_mamba3d"}), Contains("did you mean 'ulike_mamba_3d'"));
-  CHECK_THAT(refusal_of_smoke({"--axis", "scan=[tir]"}), Contains("unknown value of axis scan 'tir'; did you mean 'tri'"));
+  CHECK_THAT(refusal_of_smoke({"--axis", "scan=[tir]"}),
+             Contains("unknown value of axis scan 'tir'; did you mean 'tri'"));
   CHECK_THAT(refusal_of_smoke({"--axis", "sacn=[tri]"}), Contains("did you mean 'scan'"));
   CHECK_THAT(refusal_of_smoke({"--set", "train.epoch=3"}), Contains("did you mean 'train.epochs'"));
   CHECK_THAT(refusal_of_smoke({"--set", "model.mrege=sum"}), Contains("did you mean 'merge'"));
@@ -52,16 +54,20 @@ TEST_CASE("unknown flags and subcommands are refused with the nearest one") {
   CHECK_THAT(refusal({"lsit", "suites"}), Contains("unknown subcommand 'lsit'; did you mean 'list'"));
   CHECK_THAT(refusal({"list", "suites", "--jason"}), Contains("did you mean '--json'"));
   CHECK_THAT(refusal({"list", "siutes"}), Contains("did you mean 'suites'"));
-  CHECK_THAT(refusal({"profile", "--architecture", "ulike_mamba_3d", "--set", "scna=tri"}), Contains("did you mean 'scan'"));
+  CHECK_THAT(refusal({"profile", "--architecture", "ulike_mamba_3d", "--set", "scna=tri"}),
+             Contains("did you mean 'scan'"));
 }
 
 TEST_CASE("a suite's file is read strictly, with file and line") {
   const std::string right = "name: mine\ndescription: Mine.\nextends: smoke\n";
-  CHECK_THAT(refusal_of_file(right + "axis: {scan: [tri]}\n"), Contains("mine.yaml:4") && Contains("unknown key 'axis'; did you mean 'axes'"));
+  CHECK_THAT(refusal_of_file(right + "axis: {scan: [tri]}\n"),
+             Contains("mine.yaml:4") && Contains("unknown key 'axis'; did you mean 'axes'"));
   CHECK_THAT(refusal_of_file(right + "axes: {scan: [tri}\n"), Contains("mine.yaml:4") && Contains("not valid YAML"));
   CHECK_THAT(refusal_of_file(right + "seeds: [0]\nseeds: [1]\n"), Contains("mine.yaml:5") && Contains("twice"));
-  CHECK_THAT(refusal_of_file(right + "base: {train: {epochs: many}}\n"), Contains("mine.yaml:4") && Contains("an integer"));
-  CHECK_THAT(refusal_of_file(right + "base: {model: {sacn: tri}}\n"), Contains("mine.yaml:4") && Contains("did you mean 'scan'"));
+  CHECK_THAT(refusal_of_file(right + "base: {train: {epochs: many}}\n"),
+             Contains("mine.yaml:4") && Contains("an integer"));
+  CHECK_THAT(refusal_of_file(right + "base: {model: {sacn: tri}}\n"),
+             Contains("mine.yaml:4") && Contains("did you mean 'scan'"));
 }
 
 TEST_CASE("folds, shards and values that cannot be are refused") {
@@ -83,14 +89,16 @@ TEST_CASE("devices and precisions that this machine cannot do are refused") {
 
 TEST_CASE("a dataset that is absent: where to get it, where to put it, what to run then") {
   const std::string message = refusal({"--suite", "scanning", "--dataset", "totalseg_mri"});
-  CHECK_THAT(message, Contains("totalseg_mri") && Contains("get it from") && Contains("put it in") && Contains("then run"));
+  CHECK_THAT(message,
+             Contains("totalseg_mri") && Contains("get it from") && Contains("put it in") && Contains("then run"));
   CHECK_THAT(message, Contains("http") && Contains("nnUNet_raw"));
 }
 
 TEST_CASE("an output folder that cannot be written is refused by name") {
   const Workplace place;
   const fs::path blocked = place.write("file", "not a folder");
-  const Outcome outcome = run(place, {"--suite", "smoke", "--dataset", "phantom_mri", "--out", (blocked / "results").string()});
+  const Outcome outcome =
+      run(place, {"--suite", "smoke", "--dataset", "phantom_mri", "--out", (blocked / "results").string()});
   CHECK(outcome.exit_code == 2);
   CHECK_THAT(outcome.err, Contains("--out") && Contains("file"));
 }
@@ -126,8 +134,9 @@ TEST_CASE("a dataset folder that is empty, or lacks a file, is refused") {
   Outcome outcome = run(place, {"--suite", "smoke", "--dataset", "777", "--data-root", "raw"});
   CHECK(outcome.exit_code == 2);
   CHECK_THAT(outcome.err, Contains("Dataset777_Empty"));
-  place.write("raw/Dataset778_Half/dataset.json",
-              R"({"channel_names": {"0": "CT"}, "labels": {"background": 0, "organ": 1}, "numTraining": 1, "file_ending": ".nii.gz"})");
+  place.write(
+      "raw/Dataset778_Half/dataset.json",
+      R"({"channel_names": {"0": "CT"}, "labels": {"background": 0, "organ": 1}, "numTraining": 1, "file_ending": ".nii.gz"})");
   outcome = run(place, {"--suite", "smoke", "--dataset", "778", "--data-root", "raw"});
   CHECK(outcome.exit_code == 2);
   CHECK_THAT(outcome.err, Contains("Dataset778_Half"));

@@ -19,10 +19,11 @@ const std::vector<std::string> kSubcommands = {"list", "prepare", "profile", "ev
 /// "ulike_mamba_3d_dual_rand_figdec" of the cost table as this program's arguments.
 std::vector<std::string> arguments_of(std::string row) {
   row.resize(row.size() - std::string("_figdec").size());
-  const std::map<std::string, std::string> variants = {
-      {"ulike_mamba_3d_dual", "scan=dual"}, {"ulike_mamba_3d_dual_rand", "scan=dual_random"},
-      {"ulike_mamba_3d_dual_dwh", "scan=dual_dwh"}, {"ulike_mamba_3d_tri", "scan=tri"},
-      {"ulike_mamba_3d_msv4", "multiscale=msv4"}};
+  const std::map<std::string, std::string> variants = {{"ulike_mamba_3d_dual", "scan=dual"},
+                                                       {"ulike_mamba_3d_dual_rand", "scan=dual_random"},
+                                                       {"ulike_mamba_3d_dual_dwh", "scan=dual_dwh"},
+                                                       {"ulike_mamba_3d_tri", "scan=tri"},
+                                                       {"ulike_mamba_3d_msv4", "multiscale=msv4"}};
   const auto variant = variants.find(row);
   if (variant == variants.end()) return {"profile", "--architecture", row, "--json"};
   return {"profile", "--architecture", "ulike_mamba_3d", "--set", variant->second, "--json"};
@@ -52,8 +53,10 @@ TEST_CASE("the version names commit, LibTorch and ITK") {
 
 TEST_CASE("list shows what exists, for people and for programs") {
   const Workplace place;
-  const std::map<std::string, std::string> expected = {{"suites", "scanning"}, {"architectures", "ulike_mamba_3d"},
-                                                       {"axes", "multiscale"}, {"datasets", "totalseg_mri"},
+  const std::map<std::string, std::string> expected = {{"suites", "scanning"},
+                                                       {"architectures", "ulike_mamba_3d"},
+                                                       {"axes", "multiscale"},
+                                                       {"datasets", "totalseg_mri"},
                                                        {"operators", "selective_scan"}};
   for (const auto& [what, name] : expected) {
     INFO(what);
@@ -88,9 +91,11 @@ TEST_CASE("a dry run shows the plan with costs and states and writes nothing") {
 }
 
 TEST_CASE("a dry run shows what is left out and why") {
-  const Json plan = run(Workplace(), {"--suite", "multiscale", "--dataset", "phantom_ct", "--dry-run", "--json"}).json();
+  const Json plan =
+      run(Workplace(), {"--suite", "multiscale", "--dataset", "phantom_ct", "--dry-run", "--json"}).json();
   const auto skipped = [](const Json& entry) {
-    return entry["state"] == "skipped" && entry["axes"]["multiscale"] == "msv4" && entry["architecture"] == "ulike_trans_sra" &&
+    return entry["state"] == "skipped" && entry["axes"]["multiscale"] == "msv4" &&
+           entry["architecture"] == "ulike_trans_sra" &&
            entry["reason"].get<std::string>().find("Mamba") != std::string::npos;
   };
   CHECK(std::count_if(plan["runs"].begin(), plan["runs"].end(), skipped) == 1);

@@ -16,9 +16,7 @@ namespace m3d::test {
 namespace fs = std::filesystem;
 namespace {
 
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 [[noreturn]] void become_program(const fs::path& place, const fs::path& out, const fs::path& err,
                                  const std::vector<std::string>& arguments) {
