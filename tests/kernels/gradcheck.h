@@ -16,8 +16,8 @@ namespace m3d::test {
 using Tensors = std::vector<at::Tensor>;
 using OptionalTensor = std::optional<at::Tensor>;
 
-inline const InstructionSet all_instruction_sets[] = {InstructionSet::portable, InstructionSet::avx2,
-                                                      InstructionSet::avx512};
+inline const std::vector<InstructionSet> all_instruction_sets{InstructionSet::portable, InstructionSet::avx2,
+                                                              InstructionSet::avx512};
 
 /// The instruction set for the life of this object.
 class UseInstructionSet {
