@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "ablations/run_config.h"
+#include "architectures/blocks/layers.h"
 #include "architectures/registry.h"
 #include "common/atomic_file.h"
 #include "common/random.h"
@@ -18,16 +19,20 @@ namespace fs = std::filesystem;
 class OneConvolution : public Network {
  public:
   OneConvolution(const NetworkInput& input, std::uint64_t seed) {
-    torch::manual_seed(seed);
     torch::set_num_threads(1);  // teams of threads are not worth it here
-    only_ = register_module("only",
-                            torch::nn::Conv3d(torch::nn::Conv3dOptions(input.channels, input.classes, 3).padding(1)));
+    weight_ = register_parameter("weight", new_parameter({input.classes, input.channels, 3, 3, 3}));
+    bias_ = register_parameter("bias", new_parameter({input.classes}));
+    const ParameterRandom random(seed);
+    random.uniform(weight_, "weight", -0.2, 0.2);
+    random.uniform(bias_, "bias", -0.2, 0.2);
   }
-  std::vector<torch::Tensor> forward(const torch::Tensor& image) override { return {only_(image)}; }
+  std::vector<torch::Tensor> forward(const torch::Tensor& image) override {
+    return {torch::conv3d(image, weight_, bias_, 1, 1)};
+  }
   std::vector<torch::Tensor> forward_all(const torch::Tensor& image) override { return forward(image); }
 
  private:
-  torch::nn::Conv3d only_ = nullptr;
+  torch::Tensor weight_, bias_;
 };
 
 inline void register_toy_architecture() {
