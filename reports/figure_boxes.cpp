@@ -148,7 +148,7 @@ Drawing class_boxes(const Section& section, const Theme& theme) {
   if (boxes.empty()) return omitted(name, title, "no record has per_case entries with a Dice");
   std::vector<LegendEntry> entries;
   for (std::size_t c = 0; c < section.configurations.size(); ++c)
-    entries.push_back({section.configurations[c].short_label, theme.configuration(section, c).colour});
+    entries.push_back({section.configurations[c].short_label, theme.configuration(section, c).colour, 0});
   const Legend legend(entries, plot_width, theme);
   const double pitch = kPanelHeightMm + kNamesMm,
                height = pitch * static_cast<double>(grid.panels) + legend.height_mm() + 3;

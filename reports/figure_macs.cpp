@@ -50,6 +50,12 @@ void mark_pareto(std::vector<Bubble>& bubbles) {
     });
 }
 
+std::vector<Bubble> pareto_front(std::vector<Bubble> bubbles) {
+  std::erase_if(bubbles, [](const Bubble& bubble) { return !bubble.pareto; });
+  std::sort(bubbles.begin(), bubbles.end(), [](auto& a, auto& b) { return a.macs < b.macs; });
+  return bubbles;
+}
+
 /// The logarithmic range around the MACs: at least a factor of 1.5, with room for bubbles and labels.
 AxisRange macs_range(const std::vector<Bubble>& bubbles) {
   const auto [low, high] =
@@ -85,6 +91,23 @@ double radius_mm(double parameters, double largest) { return kLargestRadiusMm * 
 /// gnuplot's size 1 is a radius of 0.375 font sizes.
 double point_size(double radius, const Theme& theme) { return radius / (0.375 * theme.font_size_pt * kMmPerPoint); }
 
+/// Error bars and the Pareto front, as boxes that labels keep away from.
+std::vector<Rectangle> obstacles_of(const std::vector<Bubble>& bubbles, const Scale& scale) {
+  std::vector<Rectangle> obstacles;
+  for (const Bubble& bubble : bubbles) {
+    const double x = scale.x(bubble.macs), spread = bubble.spread.value_or(0);
+    obstacles.push_back({x - 1, x + 1, scale.y(bubble.dice - spread), scale.y(bubble.dice + spread)});
+  }
+  const std::vector<Bubble> front = pareto_front(bubbles);
+  for (std::size_t i = 1; i < front.size(); ++i)
+    for (double share = 0; share <= 1; share += 0.02) {
+      const double x = std::lerp(scale.x(front[i - 1].macs), scale.x(front[i].macs), share);
+      const double y = std::lerp(scale.y(front[i - 1].dice), scale.y(front[i].dice), share);
+      obstacles.push_back({x - 0.4, x + 0.4, y - 0.4, y + 0.4});
+    }
+  return obstacles;
+}
+
 std::vector<LabelPosition> label_positions(const std::vector<Bubble>& bubbles, const Scale& scale, double largest,
                                            const Theme& theme) {
   std::vector<LabelledDisc> discs;
@@ -92,12 +115,7 @@ std::vector<LabelPosition> label_positions(const std::vector<Bubble>& bubbles, c
   for (const Bubble& bubble : bubbles)
     discs.push_back({scale.x(bubble.macs), scale.y(bubble.dice), radius_mm(bubble.parameters, largest),
                      text_width_mm(bubble.label, theme), height});
-  std::vector<Rectangle> bars;
-  for (const Bubble& bubble : bubbles) {
-    const double x = scale.x(bubble.macs), spread = bubble.spread.value_or(0);
-    bars.push_back({x - 1, x + 1, scale.y(bubble.dice - spread), scale.y(bubble.dice + spread)});
-  }
-  return place_labels(discs, kFrameMm, bars);
+  return place_labels(discs, kFrameMm, obstacles_of(bubbles, scale));
 }
 
 std::string labels_text(const std::vector<Bubble>& bubbles, const Scale& scale, double largest, const Theme& theme) {
@@ -131,11 +149,9 @@ std::string data_text(const std::vector<Bubble>& bubbles, const std::vector<std:
   return text;
 }
 
-std::string pareto_text(std::vector<Bubble> bubbles) {
-  std::sort(bubbles.begin(), bubbles.end(), [](auto& a, auto& b) { return a.macs < b.macs; });
+std::string pareto_text(const std::vector<Bubble>& bubbles) {
   std::string text = "gmacs,dice_percent\n";
-  for (const Bubble& bubble : bubbles)
-    if (bubble.pareto) text += fmt::format("{},{}\n", bubble.macs, bubble.dice);
+  for (const Bubble& bubble : pareto_front(bubbles)) text += fmt::format("{},{}\n", bubble.macs, bubble.dice);
   return text;
 }
 
@@ -152,21 +168,18 @@ std::string axes_text(const Scale& scale, const Theme& theme) {
 std::string plot_text(const std::string& file, const std::string& pareto, const std::vector<std::string>& families,
                       bool spreads, const Theme& theme) {
   std::string text =
-      fmt::format("plot \"{}\" using 1:2 with lines dashtype 2 linewidth 1 linecolor rgb \"{}\" title \"Pareto front\"",
-                  pareto, theme.grey);
+      fmt::format("plot \"{}\" using 1:2 with lines dashtype 2 linewidth 1 linecolor rgb \"{}\"", pareto, theme.grey);
   for (std::size_t i = 0; i < families.size(); ++i) {
     const Style style = theme.family(families[i]);
     const std::string select = fmt::format("(column(1)=={} ? column(4) : NaN)", i);
-    text += fmt::format(
-        ", \\\n  \"{}\" using {}:5:8 with points pointtype 7 pointsize variable linecolor rgb \"#80{}\" notitle", file,
-        select, style.colour.substr(1));
-    if (spreads)
-      text += fmt::format(
-          ", \\\n  \"{}\" using {}:5:6 with yerrorbars pointtype 0 linewidth 0.8 linecolor rgb \"{}\" notitle", file,
-          select, style.colour);
     text +=
-        fmt::format(", \\\n  \"{}\" using {}:5 with points pointtype {} pointsize 0.55 linecolor rgb \"{}\" title {}",
-                    file, select, style.marker, style.colour, quote(families[i].empty() ? "other" : families[i]));
+        fmt::format(", \\\n  \"{}\" using {}:5:8 with points pointtype 7 pointsize variable linecolor rgb \"#80{}\"",
+                    file, select, style.colour.substr(1));
+    if (spreads)
+      text += fmt::format(", \\\n  \"{}\" using {}:5:6 with yerrorbars pointtype 0 linewidth 0.8 linecolor rgb \"{}\" ",
+                          file, select, style.colour);
+    text += fmt::format(", \\\n  \"{}\" using {}:5 with points pointtype {} pointsize 0.55 linecolor rgb \"{}\"", file,
+                        select, style.marker, style.colour);
   }
   return text + "\n";
 }
@@ -187,6 +200,10 @@ Drawing dice_against_macs(const Section& section, const Theme& theme) {
     largest = std::max(largest, bubble.parameters);
     spreads |= bubble.spread.has_value();
   }
+  std::vector<LegendEntry> entries;
+  for (const std::string& family : families)
+    entries.push_back({family.empty() ? "other" : family, theme.family(family).colour, theme.family(family).marker});
+  const Legend legend(entries, kFrameMm.right - kFrameMm.left, theme);
   Drawing drawing;
   drawing.figure = {
       name, title,
@@ -198,7 +215,7 @@ Drawing dice_against_macs(const Section& section, const Theme& theme) {
   drawing.script.data[name + ".csv"] = data_text(bubbles, families, largest, theme);
   drawing.script.data[name + "_pareto.csv"] = pareto_text(bubbles);
   drawing.script.body = axes_text(scale, theme) + labels_text(bubbles, scale, largest, theme) +
-                        "set key at graph 0, graph 1.1 left Left reverse horizontal samplen 1.4\n" +
+                        legend.draw(kFrameMm.left, kHeightMm - 1, theme.single_column_mm, kHeightMm) +
                         plot_text(name + ".csv", name + "_pareto.csv", families, spreads, theme);
   return drawing;
 }

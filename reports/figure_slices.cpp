@@ -145,7 +145,7 @@ std::string data_text(const Choice& choice, const std::vector<Labelled>& columns
 
 Legend legend_of(const SliceView& view, const Dataset& dataset, double width, const Theme& theme) {
   std::vector<LegendEntry> entries;
-  for (const auto& [value, name] : value_names(dataset)) entries.push_back({name, to_text(view.colours.at(value))});
+  for (const auto& [value, name] : value_names(dataset)) entries.push_back({name, to_text(view.colours.at(value)), 0});
   return Legend(std::move(entries), width, theme);
 }
 
@@ -207,7 +207,8 @@ Drawing slices_of(const Section& section, const Dataset& dataset, const Choice& 
       name, title,
       fmt::format("Case {}: mean Dice {} % for the baseline ({}). Axial, coronal and sagittal plane through voxel [{}, "
                   "{}, {}], cropped around the reference; "
-                  "channel {}. Filled and outlined: structures; numbers: mean Dice of the case.",
+                  "channel {}. Filled and outlined: structures; numbers: mean Dice of the case over a "
+                  "configuration's runs; shown: its first run.",
                   choice.case_id, fixed(100 * choice.dice, 1), section.configurations.front().label, view.voxel[0],
                   view.voxel[1], view.voxel[2], dataset.channel_names.empty() ? "0" : dataset.channel_names.front()),
       "", ""};

@@ -25,7 +25,8 @@ std::string terminal_lines(const FigureScript& script, const Theme& theme) {
       "if (format eq \"svg\") set terminal svg size {:.0f},{:.0f} dynamic noenhanced font \"{},{:.2f}\" linewidth 1\n",
       width, height, theme.font, font);
   lines += fmt::format(
-      "if (format eq \"pdf\") set terminal pdfcairo size {:.2f}cm,{:.2f}cm noenhanced font \"{},{:.2f}\" fontscale 1 "
+      "if (format eq \"pdf\") set terminal pdfcairo size {:.2f}cm,{:.2f}cm noenhanced font \"{},{:.2f}\" fontscale "
+      "0.75 "
       "linewidth 1\n",
       script.width_mm / 10, script.height_mm / 10, theme.font, theme.font_size_pt);
   lines += fmt::format(

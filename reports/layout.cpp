@@ -58,13 +58,20 @@ double Legend::height_mm() const { return line_mm_ * lines_; }
 std::string Legend::draw(double left_mm, double top_mm, double picture_width, double picture_height) const {
   std::string text;
   for (std::size_t i = 0; i < entries_.size(); ++i) {
+    const LegendEntry& entry = entries_[i];
     const double x = left_mm + places_[i].x, y = top_mm - line_mm_ * (places_[i].line + 0.5);
-    text += fmt::format(
-        "set object rectangle from screen {:.5f},{:.5f} to screen {:.5f},{:.5f} fillcolor rgb \"{}\" fillstyle solid 1 "
-        "noborder front\n",
-        x / picture_width, (y - 0.9) / picture_height, (x + kSwatchMm) / picture_width, (y + 0.9) / picture_height,
-        entries_[i].colour);
-    text += text_at(entries_[i].label, x + kSwatchMm + kSwatchGapMm, y, picture_width, picture_height, "left");
+    const double from_x = x / picture_width, to_x = (x + kSwatchMm) / picture_width;
+    if (entry.marker == 0)
+      text += fmt::format(
+          "set object rectangle from screen {:.5f},{:.5f} to screen {:.5f},{:.5f} fillcolor rgb \"{}\" fillstyle solid "
+          "1 "
+          "noborder front\n",
+          from_x, (y - 0.9) / picture_height, to_x, (y + 0.9) / picture_height, entry.colour);
+    else
+      text += fmt::format(
+          "set label \"\" at screen {:.5f},{:.5f} point pointtype {} pointsize 0.6 linecolor rgb \"{}\" front\n",
+          0.5 * (from_x + to_x), y / picture_height, entry.marker, entry.colour);
+    text += text_at(entry.label, x + kSwatchMm + kSwatchGapMm, y, picture_width, picture_height, "left");
   }
   return text;
 }

@@ -17,8 +17,9 @@ std::string place_axes(const Panel& panel, double picture_width, double picture_
 
 struct LegendEntry {
   std::string label, colour;
+  int marker = 0;  // gnuplot's point type in place of a swatch; 0: swatch
 };
-/// Swatches with labels, filled line by line into `width_mm`.
+/// Swatches or markers with labels, filled line by line into `width_mm`.
 class Legend {
  public:
   Legend(std::vector<LegendEntry> entries, double width_mm, const Theme& theme);
