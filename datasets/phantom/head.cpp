@@ -54,8 +54,8 @@ LaneLayout lane_layout(const Geometry& geometry, RandomStream& random) {
   }
   // Markers lie low and beacons high on the H axis: a patch that is shifted towards the high end to hold a
   // foreground voxel may lose markers, never a visible marker's beacon.
-  layout.marker_h = random.uniform(9, 11) * geometry.spacing_mm[1];
-  layout.beacon_h = random.uniform(52, 55) * geometry.spacing_mm[1];
+  layout.marker_h = random.uniform(11.5, 13) * geometry.spacing_mm[1];
+  layout.beacon_h = random.uniform(49, 51.5) * geometry.spacing_mm[1];
   return layout;
 }
 
@@ -77,7 +77,7 @@ bool add_lesion(Scene& scene, Packing& packing, RandomStream& random) {
   const auto propose = [&](const Point& centre) {
     return with_margin(ellipsoid(centre, radii, frame), kDeformationMm);
   };
-  const auto centre = packing.place(random, packing.low(), packing.high(), propose, 2000);
+  const auto centre = packing.place(random, packing.low(), packing.high(), propose);
   if (!centre) return false;
   const auto shift = [&](double reach) {
     return Point{random.uniform(-reach, reach), random.uniform(-reach, reach), random.uniform(-reach, reach)};
@@ -104,7 +104,7 @@ bool add_ventricles(Scene& scene, Packing& packing, RandomStream& random) {
     }
     return with_margin(unite(horns), kDeformationMm);
   };
-  const auto centre = packing.place(random, packing.low(), packing.high(), propose, 2000);
+  const auto centre = packing.place(random, packing.low(), packing.high(), propose);
   if (!centre) return false;
   scene.structures.push_back({kVentricles, kFluid, propose(*centre)});
   return true;

@@ -54,7 +54,7 @@ bool add_rods(Design& design, Packing& packing, const ProbeLook& look, RandomStr
     const Frame frame = frame_along(axis, kRodTilt, random);
     const double half_length = kRodHalfLength * random.uniform(0.93, 1.07);
     const auto propose = [&](const Point& centre) { return rod(centre, frame, half_length, kRodHalfWidth); };
-    const auto centre = packing.place(random, packing.low(), packing.high(), propose, 2000);
+    const auto centre = packing.place(random, packing.low(), packing.high(), propose);
     if (!centre) return false;
     add_rigid(design, look.first_label + kRodDepth + axis, look.rod, propose(*centre));
   }
@@ -71,7 +71,7 @@ bool add_spheres(Design& design, Packing& packing, const ProbeLook& look, ProbeL
   for (int i = 0; i < count; ++i) {
     const double own_radius = radius * random.uniform(0.97, 1.03);
     const auto propose = [&](const Point& centre) { return visible_sphere(centre, own_radius, design.scene.geometry); };
-    const auto centre = packing.place(random, packing.low(), packing.high(), propose, 2000);
+    const auto centre = packing.place(random, packing.low(), packing.high(), propose);
     if (!centre) return false;
     add_rigid(design, look.first_label + kind, look.sphere, propose(*centre));
   }
@@ -87,7 +87,7 @@ std::vector<std::string> probe_class_names() {
 
 bool add_lanes(Design& design, Packing& packing, const ProbeLook& look, const LaneLayout& layout,
                RandomStream& random) {
-  constexpr double kMarkerRadius = 4.6, kBeaconRadius = 4.8;
+  constexpr double kMarkerRadius = 5.8, kBeaconRadius = 5.8;
   const std::array<bool, 4> is_a = draw_kinds(random);
   const Geometry& geometry = design.scene.geometry;
   for (std::size_t i = 0; i < is_a.size(); ++i) {

@@ -159,7 +159,7 @@ bool Packing::fits(const Shape& shape) const {
       if (std::max(capsule.a[k], capsule.b[k]) + capsule.radius > high_[k]) return false;
     }
     for (const Capsule& other : taken_) {
-      if (gap(capsule, other) < clearance_mm_) return false;
+      if (gap_of_balls(capsule, other) < clearance_mm_ && gap(capsule, other) < clearance_mm_) return false;
     }
   }
   return true;

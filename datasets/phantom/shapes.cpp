@@ -45,6 +45,11 @@ Point operator*(double scale, const Point& a) { return {scale * a[0], scale * a[
 double dot(const Point& a, const Point& b) { return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]; }
 double length(const Point& a) { return std::sqrt(dot(a, a)); }
 
+double gap_of_balls(const Capsule& first, const Capsule& second) {
+  const double reach = 0.5 * (length(first.b - first.a) + length(second.b - second.a));
+  return 0.5 * length(first.a + first.b - second.a - second.b) - reach - first.radius - second.radius;
+}
+
 double gap(const Capsule& first, const Capsule& second) {
   // Distance of two segments: it is convex along the first one, so a ternary search finds the nearest point.
   double low = 0, high = 1;

@@ -192,13 +192,13 @@ class TorsoBuilder {
   LaneLayout lane_layout() {
     const double spacing = design_.scene.geometry.spacing_mm[1];
     const double last_voxel = static_cast<double>(design_.scene.geometry.shape[1]);
-    const double low = random_.uniform(10, 11.5), high = random_.uniform(34, 36), reach = random_.uniform(17, 19);
+    const double low = random_.uniform(11.5, 12.5), high = random_.uniform(35, 37), reach = random_.uniform(17, 19);
     LaneLayout layout;
     layout.depth_width = {
         {{low, middle_[2] - reach}, {low, middle_[2] + reach}, {high, middle_[2] - reach}, {high, middle_[2] + reach}}};
     // Any 64 voxels that hold a marker hold its beacon too (see head.cpp), and the sliding window's first and last do.
     layout.marker_h = std::max(18.0, last_voxel - 60) * spacing;
-    layout.beacon_h = 57.5 * spacing;
+    layout.beacon_h = 56.5 * spacing;
     return layout;
   }
 
