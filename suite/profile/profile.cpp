@@ -122,7 +122,7 @@ NetworkCosts count_costs(const Architecture& architecture, const NetworkInput& i
   costs.patch_at_128 = round_up_to_divisors({128, 128, 128}, architecture, options);
   NetworkInput at_128 = input;
   at_128.patch = costs.patch_at_128;
-  costs.parameters = count_parameters(*architecture.build(input, options, 0));
+  costs.parameters = count_parameters(architecture, input, options);
   costs.macs = count_macs(architecture, input, options);
   costs.macs_at_128 = count_macs(architecture, at_128, options);
   return costs;

@@ -40,7 +40,7 @@ class CostCounter {
     const auto [entry, is_new] = known_.try_emplace(key);
     if (is_new) {
       const Architecture& architecture = find_architecture(run.config.architecture);
-      entry->second.parameters = count_parameters(*architecture.build(input, run.config.model, run.config.seed));
+      entry->second.parameters = count_parameters(architecture, input, run.config.model);
       entry->second.macs = count_macs(architecture, input, run.config.model);
     }
     run.parameters = entry->second.parameters;
