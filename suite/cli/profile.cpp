@@ -25,7 +25,7 @@ struct Costs {
 };
 
 Costs costs_of(const Architecture& architecture, const NetworkInput& input, const Json& model) {
-  return {count_parameters(*architecture.build(input, model, 0)), count_macs(architecture, input, model)};
+  return {count_parameters(architecture, input, model), count_macs(architecture, input, model)};
 }
 
 void require_divisible(const NetworkInput& input, const Architecture& architecture, const Json& model) {
