@@ -14,8 +14,8 @@ namespace {
 /// What one operator call adds, from the shapes it is given.
 using Counter = void (*)(MacCounts& counts, const at::RecordFunction& call);
 
-/// The counts of the run in progress on this thread. `depth` is the number of counted operators that are being executed:
-/// only the outermost is counted, since a linear layer calls a matrix product, and so on.
+/// The counts of the run in progress on this thread. `depth` is the number of counted operators that are being
+/// executed: only the outermost is counted, since a linear layer calls a matrix product, and so on.
 struct Recording {
   MacCounts counts;
   int depth = 0;
@@ -47,8 +47,8 @@ void count_linear(MacCounts& counts, const at::RecordFunction& call) {
 /// Products of two batches (attention's scores and sums) apart from products with one matrix for the whole batch.
 void count_product(MacCounts& counts, const at::Tensor& a, const at::Tensor& b) {
   const std::int64_t macs = a.dim() < 2 || b.dim() < 2 ? std::max(a.numel(), b.numel())
-                            : a.dim() >= b.dim()        ? a.numel() * b.size(-1)
-                                                        : b.numel() * a.size(-2);
+                            : a.dim() >= b.dim()       ? a.numel() * b.size(-1)
+                                                       : b.numel() * a.size(-2);
   (a.dim() > 2 && b.dim() > 2 ? counts.attention : counts.linear) += macs;
 }
 
@@ -85,19 +85,18 @@ void count_scan(MacCounts& counts, const at::RecordFunction& call) {
 }
 
 Counter counter_of(const std::string& name) {
-  static const std::map<std::string, Counter> counters = {
-      {"aten::convolution", count_convolution},
-      {"aten::linear", count_linear},
-      {"aten::matmul", count_matmul},
-      {"aten::mm", count_matmul},
-      {"aten::bmm", count_matmul},
-      {"aten::addmm", count_added_matmul},
-      {"aten::baddbmm", count_added_matmul},
-      {"aten::scaled_dot_product_attention", count_attention},
-      {"m3d::causal_conv1d", count_causal_convolution},
-      {"m3d::depthwise_conv3d", count_depthwise_convolution},
-      {"m3d::selective_scan", count_scan},
-      {"m3d::selective_scan_with_state", count_scan}};
+  static const std::map<std::string, Counter> counters = {{"aten::convolution", count_convolution},
+                                                          {"aten::linear", count_linear},
+                                                          {"aten::matmul", count_matmul},
+                                                          {"aten::mm", count_matmul},
+                                                          {"aten::bmm", count_matmul},
+                                                          {"aten::addmm", count_added_matmul},
+                                                          {"aten::baddbmm", count_added_matmul},
+                                                          {"aten::scaled_dot_product_attention", count_attention},
+                                                          {"m3d::causal_conv1d", count_causal_convolution},
+                                                          {"m3d::depthwise_conv3d", count_depthwise_convolution},
+                                                          {"m3d::selective_scan", count_scan},
+                                                          {"m3d::selective_scan_with_state", count_scan}};
   const auto found = counters.find(name);
   return found == counters.end() ? nullptr : found->second;
 }

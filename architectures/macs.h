@@ -10,10 +10,10 @@ namespace m3d {
 /// One multiply-add counts as one. The scan counts 3 for a state update (decay, input, read-out). Normalisation,
 /// activations, interpolation and biases are not counted.
 struct MacCounts {
-  std::int64_t convolution = 0;  // convolutions and transposed convolutions, depthwise ones included
-  std::int64_t linear = 0;       // linear layers
-  std::int64_t attention = 0;    // products of attention (query-key and weights-value)
-  std::int64_t scan = 0;         // 3 * scan_state_updates
+  std::int64_t convolution = 0;         // convolutions and transposed convolutions, depthwise ones included
+  std::int64_t linear = 0;              // linear layers
+  std::int64_t attention = 0;           // products of attention (query-key and weights-value)
+  std::int64_t scan = 0;                // 3 * scan_state_updates
   std::int64_t scan_state_updates = 0;  // sum over scans of batch * d_inner * length * d_state
   std::int64_t total() const { return convolution + linear + attention + scan; }
 };

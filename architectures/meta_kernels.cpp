@@ -8,14 +8,15 @@ namespace {
 std::int64_t item(at::IntArrayRef values, std::size_t axis) { return values.size() == 1 ? values[0] : values[axis]; }
 
 at::Tensor convolution_meta(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>&,
-                       at::IntArrayRef stride, at::IntArrayRef padding, at::IntArrayRef dilation, bool transposed,
-                       at::IntArrayRef output_padding, std::int64_t groups) {
+                            at::IntArrayRef stride, at::IntArrayRef padding, at::IntArrayRef dilation, bool transposed,
+                            at::IntArrayRef output_padding, std::int64_t groups) {
   std::vector<std::int64_t> sizes{x.size(0), transposed ? weight.size(1) * groups : weight.size(0)};
   for (std::int64_t axis = 0; axis + 2 < x.dim(); ++axis) {
     const auto i = static_cast<std::size_t>(axis);
     const std::int64_t reach = item(dilation, i) * (weight.size(axis + 2) - 1), size = x.size(axis + 2);
-    sizes.push_back(transposed ? (size - 1) * item(stride, i) - 2 * item(padding, i) + reach + item(output_padding, i) + 1
-                               : (size + 2 * item(padding, i) - reach - 1) / item(stride, i) + 1);
+    sizes.push_back(transposed
+                        ? (size - 1) * item(stride, i) - 2 * item(padding, i) + reach + item(output_padding, i) + 1
+                        : (size + 2 * item(padding, i) - reach - 1) / item(stride, i) + 1);
   }
   return at::empty(sizes, x.options().device(at::kMeta));
 }
@@ -27,17 +28,17 @@ ThreeTensors like_input(const at::Tensor& x) {
 }
 
 ThreeTensors batch_norm_meta(const at::Tensor& x, const std::optional<at::Tensor>&, const std::optional<at::Tensor>&,
-                        const std::optional<at::Tensor>&, const std::optional<at::Tensor>&, bool, double, double) {
+                             const std::optional<at::Tensor>&, const std::optional<at::Tensor>&, bool, double, double) {
   return like_input(x);
 }
 
 ThreeTensors layer_norm_meta(const at::Tensor& x, at::IntArrayRef, const std::optional<at::Tensor>&,
-                        const std::optional<at::Tensor>&, double) {
+                             const std::optional<at::Tensor>&, double) {
   return like_input(x);
 }
 
 ThreeTensors group_norm_meta(const at::Tensor& x, const std::optional<at::Tensor>&, const std::optional<at::Tensor>&,
-                        std::int64_t, std::int64_t, std::int64_t, std::int64_t, double) {
+                             std::int64_t, std::int64_t, std::int64_t, std::int64_t, double) {
   return like_input(x);
 }
 
@@ -49,8 +50,8 @@ at::Tensor safe_softmax_meta(const at::Tensor& x, std::int64_t, std::optional<at
 
 at::Tensor convolution_output(at::ArrayRef<const c10::IValue> arguments) {
   return convolution_meta(arguments[0].toTensor(), arguments[1].toTensor(), std::nullopt, arguments[3].toIntVector(),
-                     arguments[4].toIntVector(), arguments[5].toIntVector(), arguments[6].toBool(),
-                     arguments[7].toIntVector(), arguments[8].toInt());
+                          arguments[4].toIntVector(), arguments[5].toIntVector(), arguments[6].toBool(),
+                          arguments[7].toIntVector(), arguments[8].toInt());
 }
 
 void register_meta_kernels() {

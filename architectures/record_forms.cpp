@@ -14,7 +14,8 @@ std::vector<RecordBlockFunction>& blocks() {
 }
 
 template <class Result, class Function>
-std::optional<Result> first_answer(const std::vector<Function>& functions, const std::string& name, const Json& config) {
+std::optional<Result> first_answer(const std::vector<Function>& functions, const std::string& name,
+                                   const Json& config) {
   architecture_names();  // makes sure that the families have registered themselves
   for (const auto& function : functions)
     if (auto result = function(name, config)) return result;

@@ -25,7 +25,8 @@ struct RecordBlock {
   std::vector<std::int64_t> second_input_shape = {};
 };
 
-/// Both throw UserError for a config key or value that they do not know, and return nothing for a name they do not know.
+/// Both throw UserError for a config key or value that they do not know, and return nothing for a name they do not
+/// know.
 using RecordFormFunction = std::function<std::optional<RecordForm>(const std::string& name, const Json& config)>;
 using RecordBlockFunction = std::function<std::optional<RecordBlock>(const std::string& name, const Json& config)>;
 

@@ -17,14 +17,20 @@ std::vector<double> multiples(const AxisRange& range, const std::vector<double>&
 }
 
 std::vector<double> linear(const AxisRange& range) {
-  const double raw = (range.high - range.low) / 4, power = std::pow(10, std::floor(std::log10(raw)));
-  const double step = power * (raw / power < 2 ? 1 : raw / power < 5 ? 2 : 5);
+  const double step = round_step(range.high - range.low, 6);
   std::vector<double> ticks;
   for (double k = std::ceil(range.low / step); k * step <= range.high; ++k) ticks.push_back(k * step);
   return ticks;
 }
 
 }  // namespace
+
+double round_step(double span, int most) {
+  const double raw = span / most, power = std::pow(10, std::floor(std::log10(raw)));
+  for (const double factor : {1, 2, 5})
+    if (factor * power >= raw) return factor * power;
+  return 10 * power;
+}
 
 std::string log_ticks(const AxisRange& range) {
   std::vector<double> ticks = linear(range);

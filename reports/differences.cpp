@@ -40,6 +40,7 @@ std::string held_values(const Section& section, const std::string& axis, const C
     if (other == axis || other == "architecture") continue;
     held += (held.empty() ? "" : ", ") + spaced(other) + " " + configuration.axis_value(other);
   }
+  if (!configuration.variant.empty()) held += (held.empty() ? "" : ", ") + ("settings " + configuration.variant);
   return held;
 }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <sstream>
 
 #include "reports/figures.h"
 #include "reports/layout.h"
@@ -11,7 +12,8 @@
 namespace m3d::reports {
 namespace {
 
-constexpr double kNarrowestBoxMm = 2.4, kClassGapBoxes = 1.6, kPanelHeightMm = 42, kNamesMm = 7, kLeftMm = 13;
+constexpr double kNarrowestBoxMm = 2.4, kClassGapBoxes = 1.6, kPanelHeightMm = 42, kNamesMm = 7, kLineMm = 3.2,
+                 kLeftMm = 13;
 
 struct Box {
   std::size_t panel, configuration;
@@ -38,19 +40,38 @@ std::vector<std::pair<std::string, double>> class_cases(const Configuration& con
   return cases;
 }
 
-/// How classes fall into panels, and how wide a box is.
+/// A class' name on a line a word.
+std::string name_lines(std::string name) {
+  std::replace_if(
+      name.begin(), name.end(), [](char c) { return c == '_' || c == ' '; }, '\n');
+  return name;
+}
+
+/// How classes fall into panels, how wide a box is, and what their names need below.
 struct Grid {
-  std::size_t classes_a_panel, panels;
-  double slots;  // box widths across a panel
+  std::size_t classes_a_panel = 1, panels = 1;
+  double slots = 1;  // box widths across a panel
+  double names_mm = 0;
 };
 
-Grid grid_of(const Section& section, double plot_width) {
+Grid grid_of(const Section& section, double plot_width, const Theme& theme) {
   const double slots_a_class = static_cast<double>(section.configurations.size()) + kClassGapBoxes;
-  const auto fitting = static_cast<std::size_t>(plot_width / kNarrowestBoxMm / slots_a_class);
+  double narrowest = kNarrowestBoxMm * slots_a_class;
+  long most_lines = 1;
+  for (const std::string& name : section.classes) {
+    std::istringstream words(name_lines(name));
+    long lines = 0;
+    for (std::string word; words >> word; ++lines) narrowest = std::max(narrowest, text_width_mm(word, theme) + 1.5);
+    most_lines = std::max(most_lines, lines);
+  }
+  const auto fitting = static_cast<std::size_t>(plot_width / narrowest);
   const std::size_t most = std::clamp<std::size_t>(fitting, 1, section.classes.size());
-  const std::size_t panels = (section.classes.size() + most - 1) / most;
-  const std::size_t even = (section.classes.size() + panels - 1) / panels;
-  return {even, panels, slots_a_class * static_cast<double>(even)};
+  Grid grid;
+  grid.panels = (section.classes.size() + most - 1) / most;
+  grid.classes_a_panel = (section.classes.size() + grid.panels - 1) / grid.panels;
+  grid.slots = slots_a_class * static_cast<double>(grid.classes_a_panel);
+  grid.names_mm = kNamesMm + kLineMm * static_cast<double>(most_lines - 1);
+  return grid;
 }
 
 std::vector<Box> boxes_of(const Section& section, const Grid& grid) {
@@ -125,7 +146,7 @@ std::string class_names(const Section& section, const Grid& grid, std::size_t pa
   std::string tics;
   for (std::size_t k = panel * grid.classes_a_panel;
        k < std::min(section.classes.size(), (panel + 1) * grid.classes_a_panel); ++k)
-    tics += fmt::format("{}{} {:.4g}", tics.empty() ? "" : ", ", quote(section.classes[k]),
+    tics += fmt::format("{}{} {:.4g}", tics.empty() ? "" : ", ", quote(name_lines(section.classes[k])),
                         slots_a_class * (static_cast<double>(k % grid.classes_a_panel) + 0.5));
   return "set xtics (" + tics + ") scale 0\n";
 }
@@ -143,14 +164,14 @@ Drawing class_boxes(const Section& section, const Theme& theme) {
   const std::string name = section.stem("class_boxes"), title = "Dice per class over cases";
   const double width = theme.double_column_mm, plot_width = width - kLeftMm - 2;
   if (section.classes.empty()) return omitted(name, title, "no record has classes");
-  const Grid grid = grid_of(section, plot_width);
+  const Grid grid = grid_of(section, plot_width, theme);
   const std::vector<Box> boxes = boxes_of(section, grid);
   if (boxes.empty()) return omitted(name, title, "no record has per_case entries with a Dice");
   std::vector<LegendEntry> entries;
   for (std::size_t c = 0; c < section.configurations.size(); ++c)
     entries.push_back({section.configurations[c].short_label, theme.configuration(section, c).colour, 0});
   const Legend legend(entries, plot_width, theme);
-  const double pitch = kPanelHeightMm + kNamesMm,
+  const double pitch = kPanelHeightMm + grid.names_mm,
                height = pitch * static_cast<double>(grid.panels) + legend.height_mm() + 3;
   std::string body =
       "set multiplot\nset boxwidth 0.72\nset style data points\nset grid ytics linewidth 0.4 linecolor rgb "
@@ -159,7 +180,7 @@ Drawing class_boxes(const Section& section, const Theme& theme) {
                       grid.slots, lowest_value(boxes));
   body += legend.draw(kLeftMm, height - 1, width, height);
   for (std::size_t panel = 0; panel < grid.panels; ++panel) {
-    const double bottom = pitch * static_cast<double>(grid.panels - panel - 1) + kNamesMm - 1;
+    const double bottom = pitch * static_cast<double>(grid.panels - panel - 1) + grid.names_mm - 1;
     body +=
         place_axes({kLeftMm, bottom, plot_width, kPanelHeightMm}, width, height) + class_names(section, grid, panel);
     body += plot_text(section, theme, name + ".csv", name + "_points.csv", panel) +

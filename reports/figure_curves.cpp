@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "reports/axis_ticks.h"
 #include "reports/figures.h"
 #include "reports/layout.h"
 
@@ -11,7 +12,7 @@ namespace m3d::reports {
 namespace {
 
 constexpr std::size_t kMostPoints = 150;  // of a curve; longer ones are thinned
-constexpr double kPanelHeightMm = 30, kTitleMm = 5, kTicsMm = 8.5, kLeftMm = 13, kGapMm = 6;
+constexpr double kPanelHeightMm = 30, kTitleMm = 8, kTicsMm = 8.5, kLeftMm = 13, kGapMm = 6;
 
 /// A column of log.csv and how it is drawn.
 struct Series {
@@ -103,8 +104,8 @@ std::string ranges_text(const std::vector<Curve>& curves) {
       high = std::max(high, value);
     }
   const double margin = std::max(0.04 * (high - low), 1e-3);
-  return fmt::format("set xrange [0:{:.6g}]\nset yrange [{:.6g}:{:.6g}]\n", std::max(last, 1.0), low - margin,
-                     high + margin);
+  return fmt::format("set xrange [0:{:.6g}]\nset yrange [{:.6g}:{:.6g}]\nset xtics {:.6g}\n", std::max(last, 1.0),
+                     low - margin, high + margin, round_step(std::max(last, 1.0), 4));
 }
 
 Drawing curves(const Section& section, const Theme& theme, const Words& words, const std::vector<Series>& series) {
@@ -127,8 +128,9 @@ Drawing curves(const Section& section, const Theme& theme, const Words& words, c
                       height - pitch * static_cast<double>(row + 1), panel_width, kPanelHeightMm};
     const bool lowest = i + columns >= shown.size();
     body += place_axes(panel, width, height) + "unset label\n";
-    body += text_at(section.configurations[shown[i]].short_label, panel.left + panel.width / 2,
-                    panel.bottom + panel.height + 2.2, width, height, "center");
+    body +=
+        text_at(broken_to(section.configurations[shown[i]].short_label, panel_width, theme),
+                panel.left + panel.width / 2, panel.bottom + panel.height + kTitleMm - 2.5, width, height, "center");
     body += lowest ? "set format x \"%g\"\nset xlabel \"Training step\" offset 0,0.6\n"
                    : "set format x \"\"\nunset xlabel\n";
     body += column == 0 ? "set format y \"%g\"\nset ylabel " + quote(words.y_label) + " offset 1.5,0\n"

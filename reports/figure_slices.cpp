@@ -17,7 +17,7 @@ namespace {
 
 constexpr double kColumnPixels = 190;
 constexpr std::size_t kGapPixels = 6;
-constexpr double kSideMm = 1, kLineMm = 3.4;
+constexpr double kSideMm = 1, kWidestColumnMm = 32, kLineMm = 3.4;
 
 struct Choice {
   std::string rule, case_id;
@@ -115,13 +115,6 @@ Raster compose(const SliceView& view, const std::vector<Labelled>& columns) {
   return canvas;
 }
 
-/// "UlikeMamba_3d · tri" on lines of its own parts.
-std::string broken(std::string label) {
-  for (std::size_t place; (place = label.find(" · ")) != std::string::npos;)
-    label.replace(place, std::string(" · ").size(), "\n");
-  return label;
-}
-
 std::map<std::string, double> dice_by_label(const Section& section, const std::string& case_id) {
   std::map<std::string, double> dice;
   for (const Configuration& configuration : section.configurations) {
@@ -150,11 +143,14 @@ Legend legend_of(const SliceView& view, const Dataset& dataset, double width, co
 }
 
 /// A column's heading: its name on one or more lines and, for a prediction, the Dice of the case.
-std::vector<std::string> headings_of(const std::vector<Labelled>& columns, const std::map<std::string, double>& dice) {
+std::vector<std::string> headings_of(const std::vector<Labelled>& columns, const std::map<std::string, double>& dice,
+                                     const Theme& theme) {
+  const double column_mm = std::min(theme.double_column_mm / static_cast<double>(columns.size()), kWidestColumnMm);
   std::vector<std::string> headings;
   for (const Labelled& column : columns) {
     const auto found = dice.find(column.title);
-    headings.push_back(broken(column.title) + (found == dice.end() ? "" : "\n" + fixed(found->second, 1) + " %"));
+    headings.push_back(broken_to(column.title, column_mm, theme) +
+                       (found == dice.end() ? "" : "\n" + fixed(found->second, 1) + " %"));
   }
   return headings;
 }
@@ -166,7 +162,7 @@ FigureScript script_of(const std::string& name, const Raster& raster, const std:
   double most_breaks = 0;
   for (const std::string& heading : headings) most_breaks = std::max(most_breaks, line_breaks(heading));
   const double width = theme.double_column_mm, columns = static_cast<double>(headings.size());
-  const double image_width = std::min(width - 2 * kSideMm, 32.0 * columns);
+  const double image_width = std::min(width - 2 * kSideMm, kWidestColumnMm * columns);
   const double image_height = image_width * static_cast<double>(raster.height) / static_cast<double>(raster.width);
   const double height = image_height + kLineMm * (most_breaks + 1.4) + legend.height_mm() + 3;
   const Panel panel{(width - image_width) / 2, legend.height_mm() + 2, image_width, image_height};
@@ -199,7 +195,7 @@ Drawing slices_of(const Section& section, const Dataset& dataset, const Choice& 
   fs::create_directories(folder);
   write_atomically(folder / (name + "_panels.png"), to_png(raster));
   Drawing drawing;
-  drawing.script = script_of(name, raster, headings_of(columns, dice),
+  drawing.script = script_of(name, raster, headings_of(columns, dice, theme),
                              legend_of(view, dataset, theme.double_column_mm - 2 * kSideMm, theme), theme);
   drawing.script.data[name + ".csv"] = data_text(choice, columns, dice, view.voxel);
   drawing.script.description = run_hashes(section);

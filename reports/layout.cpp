@@ -32,6 +32,15 @@ double text_width_mm(const std::string& text, const Theme& theme) {
   return kCharacterWidth * theme.font_size_pt * kMmPerPoint * static_cast<double>(characters(text));
 }
 
+std::string broken_to(const std::string& label, double width_mm, const Theme& theme) {
+  static const std::string separator = " · ";
+  std::string lines = label;
+  if (text_width_mm(label, theme) <= width_mm) return lines;
+  for (std::size_t place; (place = lines.find(separator)) != std::string::npos;)
+    lines.replace(place, separator.size(), "\n");
+  return lines;
+}
+
 std::string text_at(const std::string& text, double x_mm, double y_mm, double picture_width, double picture_height,
                     const std::string& options) {
   return fmt::format("set label {} at screen {:.5f},{:.5f} {} front\n", quote(text), x_mm / picture_width,

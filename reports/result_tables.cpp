@@ -9,6 +9,8 @@
 namespace m3d::reports {
 namespace {
 
+constexpr std::size_t kMostClassesABlock = 9;
+
 struct QuantityColumn {
   Column column;
   Quantity quantity;
@@ -91,6 +93,7 @@ void fill(Table& table, const Section& section, const std::vector<QuantityColumn
     for (const QuantityColumn& spec : specs) row.push_back(summary_cell(configuration, spec));
     table.rows.push_back(std::move(row));
   }
+  table.notes = section.setting_notes;
   drop_zero_spreads(table);
   mark_best(table);
   choose_decimals(table);
@@ -117,7 +120,8 @@ Table class_table(const Section& section, const std::string& name, const Column&
                      specs.empty()});
   }
   fill(table, section, specs);
-  table.notes = {"Mean over the cases of a run in which the metric is defined. " + spread_note(section)};
+  if (specs.size() > kMostClassesABlock) table.break_before = table.columns.size() - specs.size() / 2;
+  table.notes.push_back("Mean over the cases of a run in which the metric is defined. " + spread_note(section));
   return table;
 }
 
@@ -149,6 +153,7 @@ void add_identity_columns(Table& table, const Section& section) {
   table.columns.push_back({"Architecture", "", Direction::none, Kind::text});
   for (const std::string& axis : section.varied_axes)
     if (axis != "architecture") table.columns.push_back({spaced(axis), "", Direction::none, Kind::text});
+  if (!section.setting_notes.empty()) table.columns.push_back({"Settings", "", Direction::none, Kind::text});
   table.columns.push_back({"Runs", "", Direction::none, Kind::text});
 }
 
@@ -156,6 +161,7 @@ std::vector<Cell> identity_cells(const Section& section, const Configuration& co
   std::vector<Cell> cells = {text_cell(configuration.first().title)};
   for (const std::string& axis : section.varied_axes)
     if (axis != "architecture") cells.push_back(text_cell(configuration.axis_value(axis)));
+  if (!section.setting_notes.empty()) cells.push_back(text_cell(configuration.variant));
   cells.push_back(text_cell(sample_words(configuration)));
   return cells;
 }
@@ -168,11 +174,11 @@ Table main_table(const Section& section) {
     if (has_numbers(section, spec)) specs.push_back(std::move(spec));
   fill(table, section, specs);
   if (specs.size() > quality) table.break_before = table.columns.size() - specs.size() + quality;
-  table.notes = {"Bold: best; underlined: second best, on unrounded values. " + spread_note(section)};
+  table.notes.push_back("Bold: best; underlined: second best, on unrounded values. " + spread_note(section));
   table.notes.push_back(
       "MACs count one multiply-add as one and include the selective scan, at 3 per state update. Missed: structures "
-      "that are in the reference and "
-      "wholly absent from the prediction, over all cases and classes; HD95 leaves them out, its penalised form gives "
+      "that are in the reference and wholly absent from the prediction, over all cases and classes; HD95 leaves them "
+      "out, its penalised form gives "
       "them the image's diagonal.");
   return table;
 }
@@ -193,7 +199,7 @@ Table group_table(const Section& section) {
   for (const QuantityColumn& spec : quality_columns(section))
     if (spec.column.title.find("Dice") != std::string::npos) specs.push_back(spec);
   fill(table, section, specs);
-  table.notes = {spread_note(section)};
+  table.notes.push_back(spread_note(section));
   return table;
 }
 

@@ -59,17 +59,48 @@ void find_varied_axes(Section& section) {
   }
 }
 
-/// Settings of `configuration` that another configuration of the same label has otherwise: "train.epochs 20".
-Texts distinguishing_settings(const Section& section, const Configuration& configuration) {
-  Texts differing;
-  for (const Configuration& other : section.configurations) {
-    if (&other == &configuration || other.label != configuration.label) continue;
-    for (const auto& [name, value] : configuration.first().settings) {
-      const auto theirs = other.first().settings.find(name);
-      if (theirs == other.first().settings.end() || theirs->second != value) add_once(differing, name + " " + value);
+/// Settings in which configurations of one label differ. Axis values are no settings.
+std::set<std::string> differing_settings(const Section& section) {
+  std::set<std::string> differing;
+  const auto compare = [&](const Configuration& a, const Configuration& b) {
+    for (const auto& [name, value] : a.first().settings) {
+      const auto theirs = b.first().settings.find(name);
+      if (theirs == b.first().settings.end() || theirs->second != value) differing.insert(name);
     }
-  }
+  };
+  for (const Configuration& a : section.configurations)
+    for (const Configuration& b : section.configurations)
+      if (&a != &b && a.label == b.label) compare(a, b);
   return differing;
+}
+
+std::string settings_text(const Configuration& configuration, const std::set<std::string>& names) {
+  Texts texts;
+  for (const std::string& name : names)
+    if (const auto found = configuration.first().settings.find(name); found != configuration.first().settings.end())
+      texts.push_back(name + " " + found->second);
+  return join(texts, ", ");
+}
+
+/// Where configurations share a label, every configuration of the section is told by its settings: A, B, ….
+void name_variants(Section& section) {
+  const std::set<std::string> names = differing_settings(section);
+  if (names.empty()) return;
+  Texts variants;
+  for (Configuration& configuration : section.configurations) {
+    const std::string text = settings_text(configuration, names);
+    add_once(variants, text);
+    const auto position = std::find(variants.begin(), variants.end(), text) - variants.begin();
+    configuration.variant =
+        position < 26 ? std::string(1, static_cast<char>('A' + position)) : std::to_string(position);
+  }
+  for (Configuration& configuration : section.configurations) {
+    configuration.label += " · settings " + configuration.variant;
+    configuration.short_label += " · settings " + configuration.variant;
+  }
+  for (const Configuration& configuration : section.configurations)
+    add_once(section.setting_notes,
+             "Settings " + configuration.variant + ": " + settings_text(configuration, names) + ".");
 }
 
 void name_configurations(Section& section) {
@@ -83,14 +114,7 @@ void name_configurations(Section& section) {
     configuration.label = join(full, " · ");
     configuration.short_label = one_architecture && !values.empty() ? join(values, " · ") : configuration.label;
   }
-  std::vector<Texts> suffixes;
-  for (const Configuration& configuration : section.configurations)
-    suffixes.push_back(distinguishing_settings(section, configuration));
-  for (std::size_t i = 0; i < suffixes.size(); ++i) {
-    if (suffixes[i].empty()) continue;
-    section.configurations[i].label += " · " + join(suffixes[i], ", ");
-    section.configurations[i].short_label += " · " + join(suffixes[i], ", ");
-  }
+  name_variants(section);
 }
 
 std::string counted(std::size_t n, const std::string& noun) {

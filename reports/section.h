@@ -15,6 +15,7 @@ struct Configuration {
   std::vector<const Run*> failures;  // every other status
   std::string label;                 // "UlikeMamba_3d · tri": unique in its section
   std::string short_label;           // what tells it apart: "tri"
+  std::string variant;               // "A", "B" … where equal axis values were trained with different settings
 
   const Run& first() const { return runs.empty() ? *failures.front() : *runs.front(); }
   /// The axis' value, "architecture" included; "–" where the record has none.
@@ -27,6 +28,7 @@ struct Section {
   std::string suite, dataset;
   std::vector<Configuration> configurations;  // in the order in which they were started; the first is the baseline
   std::vector<std::string> varied_axes;       // axes with more than one value; "architecture" first where it varies
+  std::vector<std::string> setting_notes;     // what the variants are: "Settings A: train.epochs 12."
   std::vector<std::string> classes, groups;   // in the records' order
 
   std::vector<const Run*> all_runs() const;

@@ -5,7 +5,7 @@
 
 namespace m3d::reports {
 
-/// Mean and sample standard deviation (n − 1 in the denominator; absent for n < 2) of n values; mean absent for n = 0.
+/// Mean and sample standard deviation (n − 1; absent for n < 2) of n values; the mean is absent for n = 0.
 struct Summary {
   std::size_t n = 0;
   std::optional<double> mean, deviation;

@@ -22,8 +22,9 @@ torch::Tensor Attention::keys_source(const torch::Tensor& tokens, const Grid& gr
   if (!sr_) return tokens;
   for (const auto size : grid)
     if (size < shape_.reduction)
-      throw UserError("attention: a grid of " + std::to_string(size) + " tokens along an axis is smaller than the reduction " +
-                      std::to_string(shape_.reduction) + "; use a larger patch or smaller sr_ratios");
+      throw UserError("attention: a grid of " + std::to_string(size) +
+                      " tokens along an axis is smaller than the reduction " + std::to_string(shape_.reduction) +
+                      "; use a larger patch or smaller sr_ratios");
   return norm_->forward(tokens_of(sr_->forward(volume_of(tokens, grid))));
 }
 

@@ -34,7 +34,8 @@ MetaParameters::MetaParameters() { ++meta_depth; }
 MetaParameters::~MetaParameters() { --meta_depth; }
 
 torch::Tensor new_parameter(torch::IntArrayRef shape) {
-  return torch::empty(shape, torch::TensorOptions().dtype(torch::kFloat32).device(meta_depth ? torch::kMeta : torch::kCPU));
+  return torch::empty(shape,
+                      torch::TensorOptions().dtype(torch::kFloat32).device(meta_depth ? torch::kMeta : torch::kCPU));
 }
 
 void ParameterRandom::uniform(torch::Tensor& tensor, const std::string& name, double low, double high) const {
@@ -74,8 +75,8 @@ ConvolutionShape cubic_convolution(std::int64_t in, std::int64_t out, std::int64
 Convolution::Convolution(const ConvolutionShape& given) : shape(given) {
   const std::int64_t first = given.transposed ? given.in : given.out;
   const std::int64_t second = (given.transposed ? given.out : given.in) / given.groups;
-  weight = register_parameter("weight",
-                              new_parameter({first, second, given.kernel[0], given.kernel[1], given.kernel[2]}));
+  weight =
+      register_parameter("weight", new_parameter({first, second, given.kernel[0], given.kernel[1], given.kernel[2]}));
   if (given.bias) bias = register_parameter("bias", new_parameter({given.out}));
 }
 
@@ -107,13 +108,15 @@ VolumeNorm::VolumeNorm(const std::string& kind, std::int64_t channels) : kind_(k
   const bool known = kind == "IN" || kind == "GN" || kind == "BN" || kind == "SyncBN" || kind == "LN";
   if (!known) throw UserError("unknown normalisation '" + kind + "' (known: IN, GN, BN, SyncBN, LN)");
   if (kind == "GN" && channels % 16 != 0)
-    throw UserError("normalisation GN has 16 groups and needs a multiple of 16 channels, got " + std::to_string(channels));
+    throw UserError("normalisation GN has 16 groups and needs a multiple of 16 channels, got " +
+                    std::to_string(channels));
   weight = register_parameter("weight", new_parameter({channels}));
   bias = register_parameter("bias", new_parameter({channels}));
   if (kind != "BN" && kind != "SyncBN") return;
   running_mean_ = register_buffer("running_mean", new_parameter({channels}).zero_());
   running_var_ = register_buffer("running_var", new_parameter({channels}).fill_(1));
-  batches_ = register_buffer("num_batches_tracked", torch::zeros({}, torch::dtype(torch::kLong).device(weight.device())));
+  batches_ =
+      register_buffer("num_batches_tracked", torch::zeros({}, torch::dtype(torch::kLong).device(weight.device())));
 }
 
 torch::Tensor VolumeNorm::forward(const torch::Tensor& volume) {
@@ -150,7 +153,8 @@ torch::Tensor ConvolutionBlock::forward(const torch::Tensor& volume) {
   return activate(norm_->forward(conv_->forward(volume)), activation_);
 }
 
-PatchEmbedding::PatchEmbedding(const ConvolutionShape& shape, const ConvolutionStyle& style, std::int64_t second_groups) {
+PatchEmbedding::PatchEmbedding(const ConvolutionShape& shape, const ConvolutionStyle& style,
+                               std::int64_t second_groups) {
   proj_ = register_module("proj", std::make_shared<ConvolutionBlock>(shape, style));
   if (second_groups == 0) return;
   ConvolutionShape second = shape;

@@ -1,13 +1,13 @@
 #pragma once
 // The layers that families share. Volumes are [B, C, D, H, W] in channels-last strides, tokens [B, D*H*W, C]: the same
 // memory, so that going from one to the other is a view. Module and parameter names are PyTorch's.
+#include <torch/torch.h>
+
 #include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
-
-#include <torch/torch.h>
 
 namespace m3d {
 

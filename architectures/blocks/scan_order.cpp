@@ -15,8 +15,11 @@ namespace m3d {
 namespace {
 
 const std::vector<ScanOrder>& order_table() {
-  static const std::vector<ScanOrder> table = {
-      {"dhw", {0, 1, 2}}, {"dwh", {0, 2, 1}}, {"hwd", {1, 2, 0}}, {"reversed", {0, 1, 2}, true}, {"random", {0, 1, 2}, false, true}};
+  static const std::vector<ScanOrder> table = {{"dhw", {0, 1, 2}},
+                                               {"dwh", {0, 2, 1}},
+                                               {"hwd", {1, 2, 0}},
+                                               {"reversed", {0, 1, 2}, true},
+                                               {"random", {0, 1, 2}, false, true}};
   return table;
 }
 
@@ -114,7 +117,8 @@ std::vector<std::int64_t> permutation_of(const ScanOrder& order, const Grid& gri
 
 std::shared_ptr<const TokenPermutation> token_permutation(const ScanOrder& order, const Grid& grid, RandomOrder random,
                                                           std::uint64_t seed, std::uint64_t call) {
-  if (order.random && random == RandomOrder::per_call) return as_tensors(permutation_of(order, grid, random, seed, call));
+  if (order.random && random == RandomOrder::per_call)
+    return as_tensors(permutation_of(order, grid, random, seed, call));
   using Key = std::tuple<std::string, Grid, bool, std::uint64_t>;
   static std::map<Key, std::shared_ptr<const TokenPermutation>> known;
   static std::mutex mutex;

@@ -78,8 +78,9 @@ torch::Tensor TokenConvolution::forward(const torch::Tensor& tokens, const Grid&
 TokenMixer::TokenMixer(const TokenMixerShape& shape) : shape_(shape) {
   for (const auto kernel : shape.kernels)
     if (kernel < 1 || (shape.convolution_3d && kernel % 2 == 0))
-      throw UserError("mixer: a 3D depthwise convolution keeps the number of tokens only with an odd kernel, got d_conv " +
-                      std::to_string(kernel));
+      throw UserError(
+          "mixer: a 3D depthwise convolution keeps the number of tokens only with an odd kernel, got d_conv " +
+          std::to_string(kernel));
   branches_.resize(shape.branches.size());
   for (std::size_t i = 0; i < branches_.size(); ++i) {
     const ScanBranch& branch = shape.branches[i];
@@ -106,12 +107,13 @@ void TokenMixer::register_branch(std::size_t index) {
   const bool several = shape_.kernels.size() > 1;
   for (std::size_t scale = 0; scale < shape_.kernels.size(); ++scale) {
     const std::int64_t kernel = spec.kernel ? spec.kernel : shape_.kernels[scale];
-    branch.convolutions.push_back(register_module(
-        several ? name + "_s" + std::to_string(scale) : name,
-        std::make_shared<TokenConvolution>(shape_.d_inner, kernel, !shape_.convolution_3d, spec.kernel_axes, shape_.conv_bias)));
+    branch.convolutions.push_back(
+        register_module(several ? name + "_s" + std::to_string(scale) : name,
+                        std::make_shared<TokenConvolution>(shape_.d_inner, kernel, !shape_.convolution_3d,
+                                                           spec.kernel_axes, shape_.conv_bias)));
   }
-  branch.x_proj = register_module(
-      "x_proj" + spec.suffix, std::make_shared<Linear>(shape_.d_inner, shape_.dt_rank + 2 * shape_.d_state, false));
+  branch.x_proj = register_module("x_proj" + spec.suffix,
+                                  std::make_shared<Linear>(shape_.d_inner, shape_.dt_rank + 2 * shape_.d_state, false));
   branch.dt_proj =
       register_module("dt_proj" + spec.suffix, std::make_shared<Linear>(shape_.dt_rank, shape_.d_inner, true));
 }
@@ -186,7 +188,8 @@ torch::Tensor TokenMixer::scan(const Branch& parameters, const torch::Tensor& u,
     C = C_layernorm_->forward(C);
   }
   const auto delta = torch::linear(dt, parameters.dt_proj->weight);
-  return selective_scan(u, delta, -torch::exp(parameters.A_log), B, C, parameters.D, gate, parameters.dt_proj->bias, true);
+  return selective_scan(u, delta, -torch::exp(parameters.A_log), B, C, parameters.D, gate, parameters.dt_proj->bias,
+                        true);
 }
 
 void TokenMixer::initialise(const ParameterRandom& random, const std::string& name, bool dt) {
@@ -199,8 +202,10 @@ void TokenMixer::initialise(const ParameterRandom& random, const std::string& na
     if (!dt) continue;
     const std::string place = name + ".dt_proj" + shape_.branches[i].suffix;
     const double reach = shape_.dt_scale / std::sqrt(static_cast<double>(shape_.dt_rank));
-    if (shape_.dt_random) random.uniform(branch.dt_proj->weight, place + ".weight", -reach, reach);
-    else branch.dt_proj->weight.fill_(reach);
+    if (shape_.dt_random)
+      random.uniform(branch.dt_proj->weight, place + ".weight", -reach, reach);
+    else
+      branch.dt_proj->weight.fill_(reach);
     auto& bias = branch.dt_proj->bias;
     random.uniform(bias, place + ".bias", std::log(shape_.dt_min), std::log(shape_.dt_max));
     bias.exp_().clamp_min_(shape_.dt_floor);

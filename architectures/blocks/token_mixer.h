@@ -8,14 +8,14 @@ namespace m3d {
 
 /// One pass of the mixer: tokens in some order, convolved, scanned, put back.
 struct ScanBranch {
-  std::string suffix;            // of this branch's tensors in the original's state: "", "_b", "_c"
+  std::string suffix;  // of this branch's tensors in the original's state: "", "_b", "_c"
   ScanOrder order;
-  int sequence_axes = 3;         // trailing axes of the permuted grid that form one sequence; the state is reset between
+  int sequence_axes = 3;  // trailing axes of the permuted grid that form one sequence; the state is reset between
   std::array<bool, 3> kernel_axes{true, true, true};  // axes of the permuted grid along which a 3D kernel extends
-  bool convolve_first = false;   // convolve in (D, H, W) order, then permute
-  bool restore = true;           // false: the output is merged in the branch's own order (released dual DWH)
-  std::int64_t kernel = 0;       // width of this branch's convolution where it differs; 0: the mixer's
-  std::string A_log = "";        // name of its A_log where it is not "A_log" + suffix
+  bool convolve_first = false;                        // convolve in (D, H, W) order, then permute
+  bool restore = true;      // false: the output is merged in the branch's own order (released dual DWH)
+  std::int64_t kernel = 0;  // width of this branch's convolution where it differs; 0: the mixer's
+  std::string A_log = "";   // name of its A_log where it is not "A_log" + suffix
 };
 
 /// The branches of a `scan` value: single, dual, dual_random, dual_dwh, dual_channel, tri. `dwh_corrected`: the depth
@@ -23,7 +23,7 @@ struct ScanBranch {
 std::vector<ScanBranch> scan_branches(const std::string& scan, bool dwh_corrected);
 
 enum class ScaleFusion {
-  sequence,    // the scales' tokens one after the other in one scan, their channels side by side into out_proj (released)
+  sequence,  // the scales' tokens one after the other in one scan, their channels side by side into out_proj (released)
   before_scan  // summed before the activation and the scan (the paper's figure)
 };
 
@@ -35,10 +35,11 @@ struct TokenMixerShape {
   std::vector<std::int64_t> kernels{3};  // one a scale
   ScaleFusion fusion = ScaleFusion::sequence;
   std::vector<ScanBranch> branches;
-  bool shared_parameters = true;   // all branches use the first one's x_proj, dt_proj, A_log, D; the others' exist, unused
-  bool mean_merge = true;          // else sum
+  bool shared_parameters =
+      true;                // all branches use the first one's x_proj, dt_proj, A_log, D; the others' exist, unused
+  bool mean_merge = true;  // else sum
   RandomOrder random = RandomOrder::fixed;
-  std::uint64_t seed = 0;          // of random orders
+  std::uint64_t seed = 0;                                             // of random orders
   double dt_min = 1e-3, dt_max = 0.1, dt_scale = 1, dt_floor = 1e-4;  // initialisation of dt_proj, by the Mamba authors
   bool dt_random = true;
 };
@@ -46,7 +47,8 @@ struct TokenMixerShape {
 /// Depthwise convolution with SiLU over the tokens of a branch; `weight` is [C, 1, k], [C, 1, k, k] or [C, 1, k, k, k].
 class TokenConvolution : public torch::nn::Module {
  public:
-  TokenConvolution(std::int64_t channels, std::int64_t kernel, bool causal, const std::array<bool, 3>& axes, bool with_bias);
+  TokenConvolution(std::int64_t channels, std::int64_t kernel, bool causal, const std::array<bool, 3>& axes,
+                   bool with_bias);
   /// tokens [B, L, C] on `grid`; `sequence` is the length of one sequence (causal convolutions do not cross it).
   torch::Tensor forward(const torch::Tensor& tokens, const Grid& grid, std::int64_t sequence, bool silu) const;
   torch::Tensor weight, bias;

@@ -8,7 +8,8 @@ namespace {
 constexpr double kStd = 0.02;
 
 /// PyTorch's default for convolutions: uniform with the reach 1/sqrt(fan in), weights and bias alike.
-void initialise_by_default(torch::Tensor& weight, torch::Tensor& bias, const ParameterRandom& random, const std::string& name) {
+void initialise_by_default(torch::Tensor& weight, torch::Tensor& bias, const ParameterRandom& random,
+                           const std::string& name) {
   const double reach = 1.0 / std::sqrt(static_cast<double>(weight.numel() / weight.size(0)));
   random.uniform(weight, name + ".weight", -reach, reach);
   if (bias.defined()) random.uniform(bias, name + ".bias", -reach, reach);

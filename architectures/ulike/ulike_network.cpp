@@ -7,7 +7,7 @@
 namespace m3d {
 namespace {
 
-constexpr const char* kStemKernelNote = "the stem halves H and W, each of the four encoder stages halves all axes";
+constexpr const char* kHalvings = "the stem halves H and W, each of the four encoder stages halves all axes";
 
 Grid halved(const Grid& grid) { return {(grid[0] + 1) / 2, (grid[1] + 1) / 2, (grid[2] + 1) / 2}; }
 
@@ -15,7 +15,7 @@ torch::Tensor upsampled(const torch::Tensor& volume, const Grid& size) {
   return torch::upsample_trilinear3d(volume, size, /*align_corners=*/false);
 }
 
-/// Adds each parameter or child under `name` and its stage number, which starts at `first`.
+/// `name` with the stage's number, counted from `first`.
 std::string numbered(const std::string& name, std::size_t index, int first) {
   return name + std::to_string(static_cast<int>(index) + first);
 }
@@ -57,8 +57,8 @@ void Encoder::register_embeddings(const UlikeConfig& config) {
       const std::string scale = config.patch_kernels.size() > 1 ? "_k" + std::to_string(kernel) : "";
       stages_[i].embeddings.push_back(register_module(
           numbered("patch_embed", i, 1) + scale,
-          std::make_shared<PatchEmbedding>(cubic_convolution(in, config.encoder_widths[i], kernel, 2, false), config.style,
-                                           config.more_conv_en ? 1 : 0)));
+          std::make_shared<PatchEmbedding>(cubic_convolution(in, config.encoder_widths[i], kernel, 2, false),
+                                           config.style, config.more_conv_en ? 1 : 0)));
     }
   }
 }
@@ -68,7 +68,8 @@ void Encoder::register_mixers(const UlikeConfig& config) {
   for (std::size_t i = 0; i < 4; ++i)
     for (std::size_t s = 0; s < stacks; ++s) {
       const std::int64_t width = config.encoder_widths[i];
-      const AttentionShape attention{width, config.encoder_heads[i], config.encoder_reductions[i], config.encoder_qkv_bias};
+      const AttentionShape attention{width, config.encoder_heads[i], config.encoder_reductions[i],
+                                     config.encoder_qkv_bias};
       const auto stack = make_mixers(config.encoder_kinds[i], config.mixer_for(config.encoder_mixer, width), attention,
                                      config.mlp_ratio, config.encoder_norm_eps, config.encoder_depths[i]);
       const std::string scale = stacks > 1 ? "_k" + std::to_string(config.patch_kernels[s]) : "";
@@ -121,13 +122,15 @@ void Segmenter::register_decoder(const UlikeConfig& config) {
     const std::string name = numbered("DecEmbed", i, 0);
     // The released code builds these blocks without passing its norm and activation on: they keep IN and LeakyReLU.
     if (config.released_decoder)
-      trilinear_.push_back(register_module(name, std::make_shared<TrilinearUp>(in, widths[i], widths[i], ConvolutionStyle{})));
+      trilinear_.push_back(
+          register_module(name, std::make_shared<TrilinearUp>(in, widths[i], widths[i], ConvolutionStyle{})));
     else
       transposed_.push_back(register_module(
           name, std::make_shared<TransposedUp>(in, widths[i], Grid{2, 2, 2}, config.more_conv_de, ConvolutionStyle{})));
   }
   for (std::size_t i = 0; i < 3; ++i) {
-    const AttentionShape attention{widths[i], config.decoder_heads[i], config.decoder_reductions[i], config.decoder_qkv_bias};
+    const AttentionShape attention{widths[i], config.decoder_heads[i], config.decoder_reductions[i],
+                                   config.decoder_qkv_bias};
     mixers_.push_back(make_mixers(config.decoder_kinds[i], config.mixer_for(config.decoder_mixer, widths[i]), attention,
                                   config.mlp_ratio, config.decoder_norm_eps, config.decoder_depths[i]));
     if (mixers_[i]) register_module(numbered("Decblock", i, 0), mixers_[i]);
@@ -140,16 +143,19 @@ void Segmenter::register_heads(const NetworkInput& input, const UlikeConfig& con
   auto up = cubic_convolution(widths[2], widths[3], 2, 2, true);
   up.padding.fill(0), up.transposed = true;
   last_up_ = register_module("transposeconv_stage3", std::make_shared<Convolution>(up));
-  last_block_ = register_module(
-      "stage3_de", std::make_shared<ConvolutionBlock>(cubic_convolution(widths[3], widths[3], 3, 1, false), config.style));
+  last_block_ = register_module("stage3_de", std::make_shared<ConvolutionBlock>(
+                                                 cubic_convolution(widths[3], widths[3], 3, 1, false), config.style));
   for (std::size_t i = 0; i < 4; ++i)
-    coarse_heads_.push_back(register_module("ds" + std::to_string(i) + "_cls_conv", std::make_shared<Convolution>(
-                                                cubic_convolution(widths[i], input.classes, 1, 1, true))));
-  head_ = register_module("cls_conv", std::make_shared<Convolution>(cubic_convolution(widths[3], input.classes, 1, 1, true)));
+    coarse_heads_.push_back(
+        register_module("ds" + std::to_string(i) + "_cls_conv",
+                        std::make_shared<Convolution>(cubic_convolution(widths[i], input.classes, 1, 1, true))));
+  head_ = register_module("cls_conv",
+                          std::make_shared<Convolution>(cubic_convolution(widths[3], input.classes, 1, 1, true)));
 }
 
 torch::Tensor Segmenter::decode(std::size_t stage, const torch::Tensor& volume, const torch::Tensor& skip) {
-  const auto joined = trilinear_.empty() ? transposed_[stage]->forward(volume) + skip : trilinear_[stage]->forward(volume, skip);
+  const auto joined =
+      trilinear_.empty() ? transposed_[stage]->forward(volume) + skip : trilinear_[stage]->forward(volume, skip);
   auto tokens = tokens_of(joined) + positions_[stage];
   if (mixers_[stage]) tokens = mixers_[stage]->forward(tokens, grid_of(joined));
   if (stage == 2) tokens = norm_->forward(tokens);
@@ -197,9 +203,9 @@ class UlikeNetwork : public Network {
   void require_patch(const torch::Tensor& image) const {
     const auto& patch = input_.patch;
     if (image.dim() == 5 && image.size(1) == input_.channels && grid_of(image) == patch) return;
-    throw UserError("this Ulike network takes images [B, " + std::to_string(input_.channels) + ", " + std::to_string(patch[0]) +
-                    ", " + std::to_string(patch[1]) + ", " + std::to_string(patch[2]) + "], got " +
-                    Json(image.sizes().vec()).dump() + "; build it for that patch");
+    throw UserError("this Ulike network takes images [B, " + std::to_string(input_.channels) + ", " +
+                    std::to_string(patch[0]) + ", " + std::to_string(patch[1]) + ", " + std::to_string(patch[2]) +
+                    "], got " + Json(image.sizes().vec()).dump() + "; build it for that patch");
   }
 
   bool deep_, released_heads_;
@@ -215,9 +221,10 @@ void require_fitting(const NetworkInput& input, const UlikeConfig& config) {
   for (int stage = 0; stage < 4; ++stage) grid = halved(grid);
   if (fits && (voxels(grid) > 1 || config.style.norm != "IN")) return;
   const Json patch = input.patch, multiples = divisors;
-  throw UserError("patch " + patch.dump() + " does not fit a Ulike network: [D, H, W] must be multiples of " + multiples.dump() +
-                  (fits ? " and leave more than one voxel for instance normalisation at the coarsest stage" : "") + " (" +
-                  kStemKernelNote + ")");
+  throw UserError("patch " + patch.dump() + " does not fit a Ulike network: [D, H, W] must be multiples of " +
+                  multiples.dump() +
+                  (fits ? " and leave more than one voxel for instance normalisation at the coarsest stage" : "") +
+                  " (" + kHalvings + ")");
 }
 
 }  // namespace
@@ -239,8 +246,10 @@ torch::Tensor UlikeStage::forward(const torch::Tensor& volume, const torch::Tens
 }
 
 TrilinearUp::TrilinearUp(std::int64_t in, std::int64_t skip, std::int64_t out, const ConvolutionStyle& style) {
-  match_ = register_module("conv_channel_matcher", std::make_shared<Convolution>(cubic_convolution(in, skip, 1, 1, true)));
-  out_ = register_module("conv_out", std::make_shared<ConvolutionBlock>(cubic_convolution(skip, out, 3, 1, false), style));
+  match_ =
+      register_module("conv_channel_matcher", std::make_shared<Convolution>(cubic_convolution(in, skip, 1, 1, true)));
+  out_ =
+      register_module("conv_out", std::make_shared<ConvolutionBlock>(cubic_convolution(skip, out, 3, 1, false), style));
 }
 
 torch::Tensor TrilinearUp::forward(const torch::Tensor& volume, const torch::Tensor& skip) {
@@ -256,7 +265,8 @@ TransposedUp::TransposedUp(std::int64_t in, std::int64_t out, const Grid& factor
   shape.in = in, shape.out = out, shape.kernel = factor, shape.stride = factor, shape.transposed = true;
   proj_ = register_module("proj", std::make_shared<Convolution>(shape));
   if (more_convolution)
-    proj1_ = register_module("proj1", std::make_shared<ConvolutionBlock>(cubic_convolution(out, out, 3, 1, false), style));
+    proj1_ =
+        register_module("proj1", std::make_shared<ConvolutionBlock>(cubic_convolution(out, out, 3, 1, false), style));
 }
 
 torch::Tensor TransposedUp::forward(const torch::Tensor& volume) {

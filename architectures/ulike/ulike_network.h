@@ -1,12 +1,12 @@
 #pragma once
-// The Ulike network (arXiv:2503.19308; Vmamba_stageC_MS_v6_3d_tri.py of uakhan17/Mamba3D-MedSeg): a convolutional stem at
-// (D, H/2, W/2), four encoder stages that halve, three decoder stages that double, skips added.
+// The Ulike network (arXiv:2503.19308; Vmamba_stageC_MS_v6_3d_tri.py of uakhan17/Mamba3D-MedSeg): a convolutional stem
+// at (D, H/2, W/2), four encoder stages that halve, three decoder stages that double, skips added.
 #include "architectures/ulike/ulike_options.h"
 
 namespace m3d {
 
-/// One encoder stage: strided convolution branches, then token mixers; one mixer after the branches' sum, or one a branch
-/// before it. Members belong to a parent module, which names them.
+/// One encoder stage: strided convolution branches, then token mixers; one mixer after the branches' sum, or one a
+/// branch before it. Members belong to a parent module, which names them.
 struct UlikeStage {
   std::vector<std::shared_ptr<PatchEmbedding>> embeddings;
   std::vector<std::shared_ptr<TokenStack>> mixers;  // empty: no mixer
@@ -28,7 +28,8 @@ class TrilinearUp : public torch::nn::Module {
 /// The figure's step: transposed convolution (kernel = stride), optionally a convolution block.
 class TransposedUp : public torch::nn::Module {
  public:
-  TransposedUp(std::int64_t in, std::int64_t out, const Grid& factor, bool more_convolution, const ConvolutionStyle& style);
+  TransposedUp(std::int64_t in, std::int64_t out, const Grid& factor, bool more_convolution,
+               const ConvolutionStyle& style);
   torch::Tensor forward(const torch::Tensor& volume);
 
  private:

@@ -35,77 +35,91 @@ std::vector<OptionSpec> axis_options() {
   std::vector<std::string> decoder_scans = scans;
   decoder_scans.insert(decoder_scans.begin(), "same");
   return {
-      choice("mixer", "mamba", "token mixer of every stage: selective scan, spatial-reduction attention, full attention, "
+      choice("mixer", "mamba",
+             "token mixer of every stage: selective scan, spatial-reduction attention, full attention, "
              "or none (the residual layer x + mixer(norm(x)) without its mixer is x: only the convolutions remain)",
              {"mamba", "sra", "attention", "none"}),
-      choice("dwconv", "3d", "Mamba's depthwise convolution: causal along the sequence, or centred on the grid", {"1d", "3d"}),
+      choice("dwconv", "3d", "Mamba's depthwise convolution: causal along the sequence, or centred on the grid",
+             {"1d", "3d"}),
       choice("scan", "single", "scan orders of the Mamba mixer", scans),
-      choice("multiscale", "none", "multi-scale scheme of the encoder (msv4: Mamba only)", {"none", "msv1", "msv2", "msv3", "msv4"}),
+      choice("multiscale", "none", "multi-scale scheme of the encoder (msv4: Mamba only)",
+             {"none", "msv1", "msv2", "msv3", "msv4"}),
       choice("decoder", "transposed_conv", "decoder up-sampling: the figure's, or the released trilinear one",
              {"transposed_conv", "released"}),
       choice("ssm_parameters", "shared", "state-space parameters of the scan directions", {"shared", "per_direction"}),
       choice("merge", "mean", "how the directions are merged", {"mean", "sum"}),
-      choice("dwh_order", "released", "dual_dwh: merge the depth branch in its own (H, W, D) order as released, or put it back",
+      choice("dwh_order", "released",
+             "dual_dwh: merge the depth branch in its own (H, W, D) order as released, or put it back",
              {"released", "corrected"}),
-      choice("msv4_fusion", "sequence", "msv4: one scan over the scales' tokens in a row (released), or over their sum (figure)",
+      choice("msv4_fusion", "sequence",
+             "msv4: one scan over the scales' tokens in a row (released), or over their sum (figure)",
              {"sequence", "before_scan"}),
-      choice("random_order", "fixed", "dual_random: one order from the seed, a fresh one at every call (released), or the "
-             "reference records'", {"fixed", "per_call", "reference"}),
-      choice("initialisation", "released", "released: the network-wide rule overwrites dt_proj; mamba: dt_proj keeps its own",
-             {"released", "mamba"}),
-      choice("supervised_heads", "all", "released: the coarsest head is built but never supervised", {"all", "released"}),
+      choice("random_order", "fixed",
+             "dual_random: one order from the seed, a fresh one at every call (released), or the "
+             "reference records'",
+             {"fixed", "per_call", "reference"}),
+      choice("initialisation", "released",
+             "released: the network-wide rule overwrites dt_proj; mamba: dt_proj keeps its own", {"released", "mamba"}),
+      choice("supervised_heads", "all", "released: the coarsest head is built but never supervised",
+             {"all", "released"}),
       choice("decoder_dwconv", "same", "dwconv of the decoder", {"same", "1d", "3d"}),
       choice("decoder_scan", "same", "scan of the decoder", decoder_scans),
       choice("decoder_multiscale", "none", "multi-scale mixers in the decoder", {"none", "msv4"}),
-      {"sc_en", string_list, Json::array(), "mixer of each encoder stage: M(amba), T(ransformer), N(one); empty: by `mixer`", {"M", "T", "N"}},
+      {"sc_en",
+       string_list,
+       Json::array(),
+       "mixer of each encoder stage: M(amba), T(ransformer), N(one); empty: by `mixer`",
+       {"M", "T", "N"}},
       {"sc", string_list, Json::array(), "the same for the decoder", {"M", "T", "N"}}};
 }
 
 std::vector<OptionSpec> size_options() {
-  return {
-      sizes("encoder_embed_dims", {48, 128, 256, 512}, "widths of the four encoder stages"),
-      whole("stem_channels", 32, "width of the stem and of the last decoder stage", 1),
-      sizes("decoder_embed_dims", Json::array(), "widths of the decoder; must mirror the encoder, then the stem; empty: they do"),
-      sizes("depths_en", {2, 3, 4, 3}, "mixer layers of the encoder stages", 0),
-      sizes("depths", {3, 4, 3}, "mixer layers of the decoder stages", 0),
-      sizes("encoder_num_heads", {1, 2, 4, 8}, "attention heads of the encoder stages"),
-      sizes("decoder_num_heads", {8, 4, 2}, "attention heads of the decoder stages"),
-      sizes("encoder_sr_ratios", Json::array(), "reduction of keys and values; empty: 6, 4, 2, 1, or 1 for full attention"),
-      sizes("decoder_sr_ratios", Json::array(), "the same for the decoder; empty: 2, 4, 6, or 1"),
-      real("mlp_ratio", 4, "hidden width of the transformer's MLP over its width", 0.01),
-      flag("encoder_qkv_bias", true, "bias of q, k, v in the encoder"),
-      flag("decoder_qkv_bias", false, "bias of q, k, v in the decoder"),
-      real("encoder_norm_eps", 1e-6, "LayerNorm epsilon of the encoder's transformer blocks", 0),
-      real("decoder_norm_eps", 1e-5, "LayerNorm epsilon of the decoder", 0)};
+  return {sizes("encoder_embed_dims", {48, 128, 256, 512}, "widths of the four encoder stages"),
+          whole("stem_channels", 32, "width of the stem and of the last decoder stage", 1),
+          sizes("decoder_embed_dims", Json::array(),
+                "widths of the decoder; must mirror the encoder, then the stem; empty: they do"),
+          sizes("depths_en", {2, 3, 4, 3}, "mixer layers of the encoder stages", 0),
+          sizes("depths", {3, 4, 3}, "mixer layers of the decoder stages", 0),
+          sizes("encoder_num_heads", {1, 2, 4, 8}, "attention heads of the encoder stages"),
+          sizes("decoder_num_heads", {8, 4, 2}, "attention heads of the decoder stages"),
+          sizes("encoder_sr_ratios", Json::array(),
+                "reduction of keys and values; empty: 6, 4, 2, 1, or 1 for full attention"),
+          sizes("decoder_sr_ratios", Json::array(), "the same for the decoder; empty: 2, 4, 6, or 1"),
+          real("mlp_ratio", 4, "hidden width of the transformer's MLP over its width", 0.01),
+          flag("encoder_qkv_bias", true, "bias of q, k, v in the encoder"),
+          flag("decoder_qkv_bias", false, "bias of q, k, v in the decoder"),
+          real("encoder_norm_eps", 1e-6, "LayerNorm epsilon of the encoder's transformer blocks", 0),
+          real("decoder_norm_eps", 1e-5, "LayerNorm epsilon of the decoder", 0)};
 }
 
 std::vector<OptionSpec> detail_options() {
-  return {
-      whole("d_state", 16, "states of the selective scan", 1),
-      real("expand", 2, "inner width of the Mamba mixer over its width", 0.01),
-      whole("dt_rank", 0, "rank of the step size; 0: width / 16, rounded up", 0),
-      whole("d_conv", 0, "kernel of the depthwise convolution; 0: 4 causal, 3 on the grid", 0),
-      flag("bias", false, "bias of in_proj and out_proj"),
-      flag("conv_bias", true, "bias of the depthwise convolutions"),
-      flag("inner_layernorms", false, "RMSNorm of the step size, B and C (Jamba)"),
-      real("rms_norm_eps", 1e-5, "epsilon of the RMSNorms", 0),
-      real("dt_min", 0.001, "initialisation mamba: smallest step size", 1e-12),
-      real("dt_max", 0.1, "initialisation mamba: largest step size", 1e-12),
-      choice("dt_init", "random", "initialisation mamba: dt_proj's weights", {"random", "constant"}),
-      real("dt_scale", 1, "initialisation mamba: scale of dt_proj's weights", 0),
-      choice("norm_cfg", "IN", "normalisation after convolutions (the released decoder's blocks keep IN)", {"IN", "BN", "SyncBN", "GN"}),
-      choice("activation_cfg", "LeakyReLU", "activation after convolutions (the released decoder's blocks keep LeakyReLU)",
-             {"LeakyReLU", "ReLU"}),
-      flag("weight_std", false, "weight standardisation of the convolutions"),
-      flag("more_conv_en", false, "a second convolution in the encoder's patch embeddings"),
-      flag("more_conv_de", false, "a convolution after the figure decoder's transposed one"),
-      flag("deep_supervision", true, "four coarser outputs in training")};
+  return {whole("d_state", 16, "states of the selective scan", 1),
+          real("expand", 2, "inner width of the Mamba mixer over its width", 0.01),
+          whole("dt_rank", 0, "rank of the step size; 0: width / 16, rounded up", 0),
+          whole("d_conv", 0, "kernel of the depthwise convolution; 0: 4 causal, 3 on the grid", 0),
+          flag("bias", false, "bias of in_proj and out_proj"),
+          flag("conv_bias", true, "bias of the depthwise convolutions"),
+          flag("inner_layernorms", false, "RMSNorm of the step size, B and C (Jamba)"),
+          real("rms_norm_eps", 1e-5, "epsilon of the RMSNorms", 0),
+          real("dt_min", 0.001, "initialisation mamba: smallest step size", 1e-12),
+          real("dt_max", 0.1, "initialisation mamba: largest step size", 1e-12),
+          choice("dt_init", "random", "initialisation mamba: dt_proj's weights", {"random", "constant"}),
+          real("dt_scale", 1, "initialisation mamba: scale of dt_proj's weights", 0),
+          choice("norm_cfg", "IN", "normalisation after convolutions (the released decoder's blocks keep IN)",
+                 {"IN", "BN", "SyncBN", "GN"}),
+          choice("activation_cfg", "LeakyReLU",
+                 "activation after convolutions (the released decoder's blocks keep LeakyReLU)", {"LeakyReLU", "ReLU"}),
+          flag("weight_std", false, "weight standardisation of the convolutions"),
+          flag("more_conv_en", false, "a second convolution in the encoder's patch embeddings"),
+          flag("more_conv_de", false, "a convolution after the figure decoder's transposed one"),
+          flag("deep_supervision", true, "four coarser outputs in training")};
 }
 
 Integers list_of(const Json& options, const char* name, std::size_t length) {
   const auto values = options.at(name).get<Integers>();
   if (values.size() != length)
-    throw UserError("option '" + std::string(name) + "' needs " + std::to_string(length) + " values, got " + options.at(name).dump());
+    throw UserError("option '" + std::string(name) + "' needs " + std::to_string(length) + " values, got " +
+                    options.at(name).dump());
   return values;
 }
 
@@ -119,7 +133,8 @@ std::vector<char> kinds_of(const Json& options, const char* name, std::size_t le
   const Json& given = options.at(name);
   if (given.empty()) return std::vector<char>(length, usual);
   if (given.size() != length)
-    throw UserError("option '" + std::string(name) + "' needs " + std::to_string(length) + " values, got " + given.dump());
+    throw UserError("option '" + std::string(name) + "' needs " + std::to_string(length) + " values, got " +
+                    given.dump());
   std::vector<char> kinds;
   for (const auto& kind : given) kinds.push_back(kind.get<std::string>()[0]);
   return kinds;
@@ -135,14 +150,17 @@ TokenMixerShape mixer_shape(const Json& options, std::uint64_t seed) {
   shape.mean_merge = options.at("merge") == "mean";
   shape.fusion = options.at("msv4_fusion") == "sequence" ? ScaleFusion::sequence : ScaleFusion::before_scan;
   const std::string random = options.at("random_order");
-  shape.random = random == "fixed" ? RandomOrder::fixed : random == "per_call" ? RandomOrder::per_call : RandomOrder::reference;
+  shape.random = random == "fixed"      ? RandomOrder::fixed
+                 : random == "per_call" ? RandomOrder::per_call
+                                        : RandomOrder::reference;
   shape.seed = seed;
   shape.dt_min = options.at("dt_min"), shape.dt_max = options.at("dt_max"), shape.dt_scale = options.at("dt_scale");
   shape.dt_random = options.at("dt_init") == "random";
   return shape;
 }
 
-void set_axes(TokenMixerShape& shape, const Json& options, const std::string& dwconv, const std::string& scan, bool scales) {
+void set_axes(TokenMixerShape& shape, const Json& options, const std::string& dwconv, const std::string& scan,
+              bool scales) {
   shape.convolution_3d = dwconv == "3d";
   shape.branches = scan_branches(scan, options.at("dwh_order") == "corrected");
   const std::int64_t given = options.at("d_conv"), kernel = given ? given : shape.convolution_3d ? 3 : 4;
@@ -160,9 +178,10 @@ void set_widths(UlikeConfig& config, const Json& options) {
   config.decoder_widths = list_or(options, "decoder_embed_dims", mirrored);
   for (int i = 0; i < 3; ++i)
     if (config.decoder_widths[i] != mirrored[i])
-      throw UserError("option 'decoder_embed_dims': skip connections are added, so the first three widths must be the "
-                      "encoder's in reverse, " + Json(Integers(mirrored.begin(), mirrored.begin() + 3)).dump() +
-                      "; leave the option out to have them");
+      throw UserError(
+          "option 'decoder_embed_dims': skip connections are added, so the first three widths must be the "
+          "encoder's in reverse, " +
+          Json(Integers(mirrored.begin(), mirrored.begin() + 3)).dump() + "; leave the option out to have them");
 }
 
 void set_stages(UlikeConfig& config, const Json& options) {
@@ -186,7 +205,8 @@ void set_scales(UlikeConfig& config, const std::string& scheme) {
   config.mixer_per_kernel = scheme == "msv1";
   for (const char kind : config.encoder_kinds)
     if (scheme == "msv4" && kind != 'M')
-      throw UserError("multiscale msv4 lies inside the Mamba mixer: with attention or no mixer choose none, msv1, msv2 or msv3");
+      throw UserError(
+          "multiscale msv4 lies inside the Mamba mixer: with attention or no mixer choose none, msv1, msv2 or msv3");
 }
 
 }  // namespace
@@ -213,8 +233,8 @@ UlikeConfig ulike_config(const Json& options, std::uint64_t seed) {
   set_scales(config, scheme);
   config.encoder_mixer = config.decoder_mixer = mixer_shape(options, seed);
   set_axes(config.encoder_mixer, options, options.at("dwconv"), options.at("scan"), scheme == "msv4");
-  set_axes(config.decoder_mixer, options, same_or(options, "decoder_dwconv", "dwconv"), same_or(options, "decoder_scan", "scan"),
-           options.at("decoder_multiscale") == "msv4");
+  set_axes(config.decoder_mixer, options, same_or(options, "decoder_dwconv", "dwconv"),
+           same_or(options, "decoder_scan", "scan"), options.at("decoder_multiscale") == "msv4");
   config.dt_rank = options.at("dt_rank");
   config.expand = options.at("expand");
   config.style = {options.at("norm_cfg"), options.at("activation_cfg"), options.at("weight_std")};

@@ -11,7 +11,7 @@ OptionSchema ulike_schema(const std::string& kind);
 
 /// Resolved options as a typed value. Lists are always whole: those left empty by the user are filled in.
 struct UlikeConfig {
-  std::vector<char> encoder_kinds, decoder_kinds;  // per stage: 'M' Mamba, 'T' transformer, 'N' no mixer
+  std::vector<char> encoder_kinds, decoder_kinds;            // per stage: 'M' Mamba, 'T' transformer, 'N' no mixer
   std::vector<std::int64_t> encoder_widths, decoder_widths;  // decoder_widths[3] is the stem's
   std::vector<std::int64_t> encoder_depths, decoder_depths;
   std::vector<std::int64_t> encoder_reductions, decoder_reductions, encoder_heads, decoder_heads;

@@ -17,31 +17,29 @@ struct MixerAxes {
 
 /// The original's mixer files, as the records' encoder_mixer and decoder_mixer name them.
 const std::map<std::string, MixerAxes>& mixer_files() {
-  static const std::map<std::string, MixerAxes> files = {
-      {"mamba", {"1d", "single"}},
-      {"mamba_3d", {"3d", "single"}},
-      {"mamba_3d_dual", {"3d", "dual"}},
-      {"mamba_3d_dual_channel", {"3d", "dual_channel"}},
-      {"mamba_3d_dual_rand", {"3d", "dual_random"}},
-      {"mamba_3d_dual_DWH", {"3d", "dual_dwh"}},
-      {"mamba_3d_tri", {"3d", "tri"}},
-      {"mamba_3d_ms", {"3d", "single", true}},
-      {"mamba_3d_ms_tri", {"3d", "tri", true}}};
+  static const std::map<std::string, MixerAxes> files = {{"mamba", {"1d", "single"}},
+                                                         {"mamba_3d", {"3d", "single"}},
+                                                         {"mamba_3d_dual", {"3d", "dual"}},
+                                                         {"mamba_3d_dual_channel", {"3d", "dual_channel"}},
+                                                         {"mamba_3d_dual_rand", {"3d", "dual_random"}},
+                                                         {"mamba_3d_dual_DWH", {"3d", "dual_dwh"}},
+                                                         {"mamba_3d_tri", {"3d", "tri"}},
+                                                         {"mamba_3d_ms", {"3d", "single", true}},
+                                                         {"mamba_3d_ms_tri", {"3d", "tri", true}}};
   return files;
 }
 
 /// The records' names of single mixers, after "ulike_block_" or "ulike_layers_".
 const std::map<std::string, MixerAxes>& mixer_names() {
-  static const std::map<std::string, MixerAxes> names = {
-      {"1d", {"1d", "single"}},
-      {"3d_single", {"3d", "single"}},
-      {"3d_dual_fwd_bwd", {"3d", "dual"}},
-      {"3d_dual_channel", {"3d", "dual_channel"}},
-      {"3d_dual_fwd_rand", {"3d", "dual_random"}},
-      {"3d_dual_dwh", {"3d", "dual_dwh"}},
-      {"3d_tri", {"3d", "tri"}},
-      {"3d_msv4", {"3d", "single", true}},
-      {"3d_msv4_tri", {"3d", "tri", true}}};
+  static const std::map<std::string, MixerAxes> names = {{"1d", {"1d", "single"}},
+                                                         {"3d_single", {"3d", "single"}},
+                                                         {"3d_dual_fwd_bwd", {"3d", "dual"}},
+                                                         {"3d_dual_channel", {"3d", "dual_channel"}},
+                                                         {"3d_dual_fwd_rand", {"3d", "dual_random"}},
+                                                         {"3d_dual_dwh", {"3d", "dual_dwh"}},
+                                                         {"3d_tri", {"3d", "tri"}},
+                                                         {"3d_msv4", {"3d", "single", true}},
+                                                         {"3d_msv4_tri", {"3d", "tri", true}}};
   return names;
 }
 
@@ -98,8 +96,8 @@ TokenMixerShape mixer_details(ConfigReader& config) {
   shape.rms_norm_eps = config.get("rms_norm_eps", 1e-5);
   shape.mean_merge = config.get("divide_output", true);
   shape.random = RandomOrder::reference;
-  config.ignore({"dt_min", "dt_max", "dt_init", "dt_scale", "dt_init_floor", "base_std", "pscan", "use_cuda", "use_fast_path",
-                 "layer_idx", "module", "size_dhw", "n_layers"});
+  config.ignore({"dt_min", "dt_max", "dt_init", "dt_scale", "dt_init_floor", "base_std", "pscan", "use_cuda",
+                 "use_fast_path", "layer_idx", "module", "size_dhw", "n_layers"});
   return shape;
 }
 
@@ -109,8 +107,9 @@ TokenMixerShape mixer_of(ConfigReader& config, const MixerAxes& axes) {
   const auto kernel = config.get<std::int64_t>("d_conv", shape.convolution_3d ? 3 : 4);
   shape.kernels = axes.msv4 ? std::vector<std::int64_t>{kernel, 5, 7} : std::vector<std::int64_t>{kernel};
   shape.branches = scan_branches(axes.scan, false);
-  const bool several = axes.scan == "tri" ? config.get("tridirectional", true)
-                       : axes.scan == "single" ? true : config.get("bidirectional", true);
+  const bool several = axes.scan == "tri"      ? config.get("tridirectional", true)
+                       : axes.scan == "single" ? true
+                                               : config.get("bidirectional", true);
   if (!several) shape.branches.resize(1);
   return shape;
 }
@@ -151,7 +150,8 @@ std::optional<RecordBlock> mixer_block(const std::string& name, const Json& give
   } else if (name == "mamba_block_plain") {
     block = on_tokens(std::make_shared<TokenMixer>(mixer_of(config, {"1d", "single"})), std::nullopt);
   } else if (starts_with(name, "ulike_block_") && mixer_names().count(name.substr(12))) {
-    block = on_tokens(std::make_shared<TokenMixer>(mixer_of(config, mixer_names().at(name.substr(12)))), grid_in(given));
+    block =
+        on_tokens(std::make_shared<TokenMixer>(mixer_of(config, mixer_names().at(name.substr(12)))), grid_in(given));
   } else if (starts_with(name, "ulike_layers_") && mixer_names().count(name.substr(13))) {
     const TokenMixerShape shape = mixer_of(config, mixer_names().at(name.substr(13)));
     block = on_tokens(std::make_shared<MambaStack>(shape, config.require<std::int64_t>("n_layers")), grid_in(given));
@@ -177,8 +177,9 @@ std::optional<RecordBlock> attention_block(const std::string& name, const Json& 
     block = on_tokens(std::make_shared<Attention>(attention_of(config)), grid_in(given));
   } else if (starts_with(name, "ulike_block_transformer")) {
     const AttentionShape shape = attention_of(config);
-    block = on_tokens(std::make_shared<TransformerBlock>(shape, config.get("mlp_ratio", 4.0), config.get("norm_eps", 1e-5)),
-                      grid_in(given));
+    block =
+        on_tokens(std::make_shared<TransformerBlock>(shape, config.get("mlp_ratio", 4.0), config.get("norm_eps", 1e-5)),
+                  grid_in(given));
   }
   if (block) config.require_all_used();
   return block;
@@ -191,8 +192,9 @@ ConvolutionStyle style_of(ConfigReader& config, const std::string& norm, const s
 /// PatchEmbed_unet (BN and ReLU by default) and PatchEmbed_merge (IN and LeakyReLU).
 RecordBlock patch_embedding(ConfigReader& config, bool merge) {
   const auto style = merge ? style_of(config, "IN", "LeakyReLU") : style_of(config, "BN", "ReLU");
-  auto shape = cubic_convolution(config.get<std::int64_t>("in_chans", 1), config.get<std::int64_t>("embed_dim", 768),
-                                 config.get<std::int64_t>("kernel_size", 3), config.get<std::int64_t>("stride", 2), false);
+  auto shape =
+      cubic_convolution(config.get<std::int64_t>("in_chans", 1), config.get<std::int64_t>("embed_dim", 768),
+                        config.get<std::int64_t>("kernel_size", 3), config.get<std::int64_t>("stride", 2), false);
   shape.padding.fill(config.get<std::int64_t>("padding", 1));
   shape.groups = config.get<std::int64_t>("groups", 1);
   const bool second = config.get(merge ? "more_conv_m" : "more_conv_en", false);
@@ -222,9 +224,11 @@ RecordBlock trilinear_up(ConfigReader& config) {
                                                     config.require<std::int64_t>("skip_chans"),
                                                     config.require<std::int64_t>("out_chans"), style);
   config.ignore({"module"});
-  return {module, [module](const std::vector<torch::Tensor>& inputs) {
+  return {module,
+          [module](const std::vector<torch::Tensor>& inputs) {
             return std::vector<torch::Tensor>{module->forward(inputs[0], inputs[1])};
-          }, config.require<std::vector<std::int64_t>>("skip_shape")};
+          },
+          config.require<std::vector<std::int64_t>>("skip_shape")};
 }
 
 std::optional<RecordBlock> convolution_part(const std::string& name, const Json& given) {
@@ -249,15 +253,23 @@ AttentionShape described_attention(const std::string& text, std::int64_t width, 
           text.find("qkv_bias") != std::string::npos};
 }
 
+/// Mixers of a file named in the recorder's description: "mamba_3d.py (3d single)".
+TokenMixerShape described_mamba(const std::string& text, std::int64_t width) {
+  const auto file = mixer_files().find(text.substr(0, text.find(".py")));
+  if (file == mixer_files().end()) throw UserError("config: the mixer '" + text + "' is not known");
+  const Json config = {{"d_model", width}};
+  ConfigReader reader(config);
+  return mixer_of(reader, file->second);
+}
+
 std::optional<RecordBlock> stage_block(const std::string& name, const Json& given) {
   if (!starts_with(name, "ulike_stage_msv")) return std::nullopt;
   ConfigReader config(given);
   const auto width = config.require<std::int64_t>("embed_dim"), depth = config.get<std::int64_t>("n_layers", 1);
   const auto stride = config.get<std::int64_t>("stride", 2);
   const std::string mixer = config.require<std::string>("mixer");
-  const bool each = config.require<std::string>("scheme") == "MSv1", mamba = mixer.find("mamba") != std::string::npos;
-  UlikeConfig usual;
-  usual.encoder_mixer.branches = scan_branches("single", false);
+  const bool each = config.require<std::string>("scheme") == "MSv1", mamba = starts_with(mixer, "mamba");
+  const TokenMixerShape scan = mamba ? described_mamba(mixer, width) : TokenMixerShape{};
   double mlp_ratio = 4;
   const AttentionShape attention = described_attention(mixer, width, mlp_ratio);
   const auto module = std::make_shared<torch::nn::Module>("Stage");
@@ -265,13 +277,13 @@ std::optional<RecordBlock> stage_block(const std::string& name, const Json& give
   const auto kernels = config.require<std::vector<std::int64_t>>("kernels");
   for (const auto kernel : kernels) {
     const auto shape = cubic_convolution(config.require<std::int64_t>("in_chans"), width, kernel, stride, false);
-    stage->embeddings.push_back(module->register_module(
-        "conv_k" + std::to_string(kernel), std::make_shared<PatchEmbedding>(shape, ConvolutionStyle{})));
+    stage->embeddings.push_back(module->register_module("conv_k" + std::to_string(kernel),
+                                                        std::make_shared<PatchEmbedding>(shape, ConvolutionStyle{})));
   }
   for (std::size_t i = 0; i < (each ? kernels.size() : 1); ++i)
-    stage->mixers.push_back(module->register_module(
-        each ? "mixer_k" + std::to_string(kernels[i]) : "mixer",
-        make_mixers(mamba ? 'M' : 'T', usual.mixer_for(usual.encoder_mixer, width), attention, mlp_ratio, 1e-5, depth)));
+    stage->mixers.push_back(
+        module->register_module(each ? "mixer_k" + std::to_string(kernels[i]) : "mixer",
+                                make_mixers(mamba ? 'M' : 'T', scan, attention, mlp_ratio, 1e-5, depth)));
   if (config.get<std::string>("fusion", "sum") != "sum" || config.get<std::string>("padding", "k//2") != "k//2")
     throw UserError("config: only the fusion 'sum' and the padding 'k//2' are known");
   config.ignore({"composed_by_recorder", "module"});
@@ -283,7 +295,8 @@ std::optional<RecordBlock> stage_block(const std::string& name, const Json& give
 
 /// Options of the mixers named by the record's encoder_mixer and decoder_mixer.
 void set_mixers(ConfigReader& config, Json& options) {
-  const auto encoder = config.get<std::string>("encoder_mixer", ""), decoder = config.get<std::string>("decoder_mixer", "");
+  const auto encoder = config.get<std::string>("encoder_mixer", ""),
+             decoder = config.get<std::string>("decoder_mixer", "");
   for (const auto& file : {encoder, decoder})
     if (!file.empty() && !mixer_files().count(file)) {
       std::vector<std::string> known;
@@ -303,12 +316,9 @@ void set_mixers(ConfigReader& config, Json& options) {
 /// Other names of records: networks that are points of the axes here.
 const std::map<std::string, Json>& named_points() {
   static const std::map<std::string, Json> points = {
-      {"ulike_mamba_3d_dual", {{"scan", "dual"}}},
-      {"ulike_mamba_3d_dual_channel", {{"scan", "dual_channel"}}},
-      {"ulike_mamba_3d_dual_dwh", {{"scan", "dual_dwh"}}},
-      {"ulike_mamba_3d_dual_rand", {{"scan", "dual_random"}}},
-      {"ulike_mamba_3d_msv4", {{"multiscale", "msv4"}}},
-      {"ulike_mamba_3d_tri", {{"scan", "tri"}}}};
+      {"ulike_mamba_3d_dual", {{"scan", "dual"}}},         {"ulike_mamba_3d_dual_channel", {{"scan", "dual_channel"}}},
+      {"ulike_mamba_3d_dual_dwh", {{"scan", "dual_dwh"}}}, {"ulike_mamba_3d_dual_rand", {{"scan", "dual_random"}}},
+      {"ulike_mamba_3d_msv4", {{"multiscale", "msv4"}}},   {"ulike_mamba_3d_tri", {{"scan", "tri"}}}};
   return points;
 }
 
@@ -325,7 +335,8 @@ std::optional<RecordForm> ulike_record_form(const std::string& name, const Json&
   if (std::find(names.begin(), names.end(), form.architecture) == names.end()) return std::nullopt;
   options["random_order"] = "reference";
   ConfigReader config(given);
-  const std::string up = config.get<std::string>("decoder_upsampling", figure ? "transposed_conv" : "trilinear_1x1_add_conv3");
+  const std::string up =
+      config.get<std::string>("decoder_upsampling", figure ? "transposed_conv" : "trilinear_1x1_add_conv3");
   options["decoder"] = up == "transposed_conv" ? "transposed_conv" : "released";
   set_mixers(config, options);
   form.input.patch = config.get<Grid>("img_size", {48, 192, 192});

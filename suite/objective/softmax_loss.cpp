@@ -131,30 +131,31 @@ std::vector<Sums> sum_samples(const at::Tensor& logits, const at::Tensor& probab
   return samples;
 }
 
-/// Value of the loss, and its derivative by the probabilities: `by_overlap` + `by_volume` where a class is expected,
-/// `by_volume` elsewhere, and `by_voxel` the factor of (p - [expected]) by the logits.
+/// Value of the loss, and its derivative by the probabilities: overlap + volume of [b][k] where class k is expected,
+/// the volume alone elsewhere; and `by_voxel`, the factor of (p - [expected]) in the derivative by the logits.
 struct Objective {
   double value = 0;
-  std::vector<std::vector<double>> by_overlap, by_volume;  // [B][K]
+  at::Tensor overlap, volume;  // [B, K] float64
   double by_voxel = 0;
 };
 
 Objective objective_of(const std::vector<Sums>& samples, const Layout& layout, const LossOptions& options) {
   Sums all(layout.classes);
   for (const Sums& sample : samples) all.add(sample);
-  const std::vector<double> none(static_cast<std::size_t>(layout.classes), 0.0);
   Objective objective;
-  objective.by_overlap.assign(samples.size(), none);
-  objective.by_volume = objective.by_overlap;
+  objective.overlap = at::zeros({layout.batch, layout.classes}, at::kDouble);
+  objective.volume = at::zeros_like(objective.overlap);
+  auto overlap = objective.overlap.accessor<double, 2>(), volume = objective.volume.accessor<double, 2>();
   const double terms = static_cast<double>((layout.classes - 1) * (options.batch_dice ? 1 : layout.batch));
-  for (std::size_t b = 0; b < samples.size(); ++b) {
-    const Sums& sums = options.batch_dice ? all : samples[b];
-    for (std::size_t k = 1; k < none.size(); ++k) {
-      const double numerator = 2 * sums.intersection[k] + kDiceSmoothing;
-      const double denominator = std::max(sums.predicted[k] + sums.expected[k] + kDiceSmoothing, kDiceFloor);
+  for (std::int64_t b = 0; b < layout.batch; ++b) {
+    const Sums& sums = options.batch_dice ? all : samples[static_cast<std::size_t>(b)];
+    for (std::int64_t k = 1; k < layout.classes; ++k) {
+      const auto i = static_cast<std::size_t>(k);
+      const double numerator = 2 * sums.intersection[i] + kDiceSmoothing;
+      const double denominator = std::max(sums.predicted[i] + sums.expected[i] + kDiceSmoothing, kDiceFloor);
       if (b == 0 || !options.batch_dice) objective.value -= options.dice_weight * numerator / denominator / terms;
-      objective.by_overlap[b][k] = -2 * options.dice_weight / denominator / terms;
-      objective.by_volume[b][k] = options.dice_weight * numerator / (denominator * denominator) / terms;
+      overlap[b][k] = -2 * options.dice_weight / denominator / terms;
+      volume[b][k] = options.dice_weight * numerator / (denominator * denominator) / terms;
     }
   }
   if (all.voxels > 0) {
@@ -164,35 +165,42 @@ Objective objective_of(const std::vector<Sums>& samples, const Layout& layout, c
   return objective;
 }
 
+/// What the backward pass reads of one sample: probabilities and target from a chunk's first voxel on, factors by
+/// class.
+template <class T>
+struct Slope {
+  const T* probabilities;
+  const std::int64_t* target;
+  const double* overlap;
+  const double* volume;
+  double by_voxel;
+  std::int64_t ignored;  // -1: none
+};
+
 /// gradient[k] = p[k] (volume[k] + c - s), plus p[t] overlap[t] - c at the expected class t, where
 /// s = Σ p[k] volume[k] + p[t] overlap[t] is the softmax's coupling. `coupling` is scratch of kChunk values.
 template <class T>
-void differentiate_chunk(const Sample<T>& sample, const Layout& layout, const Chunk& chunk, const Objective& objective,
-                         double upstream, T* coupling, T* gradient) {
+void differentiate_chunk(const Slope<T>& slope, const Layout& layout, std::int64_t size, T* coupling, T* gradient) {
   const std::int64_t stride = layout.voxels;
-  const T* probabilities = sample.probabilities + chunk.begin;
-  const std::int64_t* target = sample.target + chunk.begin;
-  const std::vector<double>& overlap = objective.by_overlap[static_cast<std::size_t>(chunk.sample)];
-  const std::vector<double>& volume = objective.by_volume[static_cast<std::size_t>(chunk.sample)];
-  const T by_voxel = static_cast<T>(objective.by_voxel * upstream);
-  std::fill(coupling, coupling + chunk.size, T(0));
+  const std::int64_t* target = slope.target;
+  const T by_voxel = static_cast<T>(slope.by_voxel);
+  std::fill(coupling, coupling + size, T(0));
   for (std::int64_t k = 0; k < layout.classes; ++k) {
-    const T factor = static_cast<T>(volume[static_cast<std::size_t>(k)] * upstream);
-    for (std::int64_t n = 0; n < chunk.size; ++n) coupling[n] += factor * probabilities[k * stride + n];
+    const T factor = static_cast<T>(slope.volume[k]);
+    for (std::int64_t n = 0; n < size; ++n) coupling[n] += factor * slope.probabilities[k * stride + n];
   }
   const auto overlap_term = [&](std::int64_t n) {
-    return static_cast<T>(overlap[static_cast<std::size_t>(target[n])] * upstream) *
-           probabilities[target[n] * stride + n];
+    return static_cast<T>(slope.overlap[target[n]]) * slope.probabilities[target[n] * stride + n];
   };
-  for (std::int64_t n = 0; n < chunk.size; ++n)
-    if (target[n] != sample.ignored) coupling[n] += overlap_term(n);
+  for (std::int64_t n = 0; n < size; ++n)
+    if (target[n] != slope.ignored) coupling[n] += overlap_term(n);
   for (std::int64_t k = 0; k < layout.classes; ++k) {
-    const T factor = static_cast<T>(volume[static_cast<std::size_t>(k)] * upstream) + by_voxel;
-    for (std::int64_t n = 0; n < chunk.size; ++n)
-      gradient[k * stride + n] = probabilities[k * stride + n] * (factor - coupling[n]);
+    const T factor = static_cast<T>(slope.volume[k]) + by_voxel;
+    for (std::int64_t n = 0; n < size; ++n)
+      gradient[k * stride + n] = slope.probabilities[k * stride + n] * (factor - coupling[n]);
   }
-  for (std::int64_t n = 0; n < chunk.size; ++n) {
-    if (target[n] != sample.ignored) {
+  for (std::int64_t n = 0; n < size; ++n) {
+    if (target[n] != slope.ignored) {
       gradient[target[n] * stride + n] += overlap_term(n) - by_voxel;
     } else {
       for (std::int64_t k = 0; k < layout.classes; ++k) gradient[k * stride + n] = 0;
@@ -201,19 +209,24 @@ void differentiate_chunk(const Sample<T>& sample, const Layout& layout, const Ch
 }
 
 template <class T>
-at::Tensor differentiate(const at::Tensor& logits, const at::Tensor& probabilities, const at::Tensor& target,
-                         const LossOptions& options, const Layout& layout, double upstream) {
-  const Objective objective =
-      objective_of(sum_samples<T>(logits, probabilities, target, options, layout), layout, options);
-  at::Tensor gradient = at::empty_like(logits);
+at::Tensor differentiate(const at::Tensor& probabilities, const at::Tensor& target, const Objective& objective,
+                         std::int64_t ignored, const Layout& layout) {
+  at::Tensor gradient = at::empty_like(probabilities);
   T* out = gradient.mutable_data_ptr<T>();
+  const T* in = probabilities.const_data_ptr<T>();
+  const auto* expected = target.const_data_ptr<std::int64_t>();
+  const double *overlap = objective.overlap.const_data_ptr<double>(),
+               *volume = objective.volume.const_data_ptr<double>();
   at::parallel_for(0, layout.chunks(), 1, [&](std::int64_t begin, std::int64_t end) {
     std::vector<T> coupling(static_cast<std::size_t>(kChunk));
     for (std::int64_t i = begin; i < end; ++i) {
       const Chunk chunk = chunk_at(layout, i);
-      differentiate_chunk(sample_at<T>(logits, probabilities, target, options, layout, chunk.sample), layout, chunk,
-                          objective, upstream, coupling.data(),
-                          out + chunk.sample * layout.classes * layout.voxels + chunk.begin);
+      const std::int64_t offset = chunk.sample * layout.classes * layout.voxels + chunk.begin;
+      const std::int64_t row = chunk.sample * layout.classes;
+      const Slope<T> slope{in + offset,        expected + chunk.sample * layout.voxels + chunk.begin,
+                           overlap + row,      volume + row,
+                           objective.by_voxel, ignored};
+      differentiate_chunk(slope, layout, chunk.size, coupling.data(), out + offset);
     }
   });
   return gradient;
@@ -227,32 +240,28 @@ class FusedSoftmaxLoss : public torch::autograd::Function<FusedSoftmaxLoss> {
                             const at::Tensor& target, const LossOptions& options) {
     const at::Tensor probabilities = at::softmax(logits, 1);
     const Layout layout = layout_of(logits);
-    double value = 0;
+    Objective objective;
     AT_DISPATCH_FLOATING_TYPES(logits.scalar_type(), "softmax_loss", [&] {
-      value =
-          objective_of(sum_samples<scalar_t>(logits, probabilities, target, options, layout), layout, options).value;
+      objective = objective_of(sum_samples<scalar_t>(logits, probabilities, target, options, layout), layout, options);
     });
-    context->save_for_backward({logits, probabilities, target});
-    context->saved_data["batch_dice"] = options.batch_dice;
-    context->saved_data["dice_weight"] = options.dice_weight;
-    context->saved_data["cross_entropy_weight"] = options.cross_entropy_weight;
-    context->saved_data["ignore_label"] = options.ignore_label.value_or(-1);
-    return at::scalar_tensor(value, logits.options());
+    context->save_for_backward({probabilities, target, objective.overlap, objective.volume});
+    context->saved_data["by_voxel"] = objective.by_voxel;
+    context->saved_data["ignored"] = options.ignore_label.value_or(-1);
+    return at::scalar_tensor(objective.value, logits.options());
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  const torch::autograd::variable_list& upstream) {
     const auto saved = context->get_saved_variables();
-    LossOptions options;
-    options.batch_dice = context->saved_data["batch_dice"].toBool();
-    options.dice_weight = context->saved_data["dice_weight"].toDouble();
-    options.cross_entropy_weight = context->saved_data["cross_entropy_weight"].toDouble();
-    if (const std::int64_t ignored = context->saved_data["ignore_label"].toInt(); ignored >= 0)
-      options.ignore_label = ignored;
+    const double factor = upstream[0].item<double>();
+    Objective objective;
+    objective.overlap = saved[2] * factor;
+    objective.volume = saved[3] * factor;
+    objective.by_voxel = context->saved_data["by_voxel"].toDouble() * factor;
+    const std::int64_t ignored = context->saved_data["ignored"].toInt();
     at::Tensor gradient;
     AT_DISPATCH_FLOATING_TYPES(saved[0].scalar_type(), "softmax_loss_backward", [&] {
-      gradient = differentiate<scalar_t>(saved[0], saved[1], saved[2], options, layout_of(saved[0]),
-                                         upstream[0].item<double>());
+      gradient = differentiate<scalar_t>(saved[0], saved[1], objective, ignored, layout_of(saved[0]));
     });
     return {gradient, at::Tensor(), at::Tensor()};
   }

@@ -30,12 +30,18 @@ std::vector<double> filled_values(const std::string& name, const std::vector<std
   for (std::int64_t i = 0; i < count; ++i) {
     const double u = uniform(static_cast<std::uint64_t>(i));
     double& value = values[static_cast<std::size_t>(i)];
-    if (A_log) value = std::log(1.0 + static_cast<double>(i % shape.back())) + 0.01 * u;
-    else if (last == "running_var") value = 1.0 + 0.1 * std::abs(u);
-    else if (last == "running_mean") value = 0.1 * u;
-    else if (shape.size() >= 2) value = u * std::sqrt(3.0 / fan_in);
-    else if (last == "weight" || last.starts_with("D")) value = 1.0 + 0.1 * u;
-    else value = 0.1 * u;
+    if (A_log)
+      value = std::log(1.0 + static_cast<double>(i % shape.back())) + 0.01 * u;
+    else if (last == "running_var")
+      value = 1.0 + 0.1 * std::abs(u);
+    else if (last == "running_mean")
+      value = 0.1 * u;
+    else if (shape.size() >= 2)
+      value = u * std::sqrt(3.0 / fan_in);
+    else if (last == "weight" || last.starts_with("D"))
+      value = 1.0 + 0.1 * u;
+    else
+      value = 0.1 * u;
   }
   return values;
 }

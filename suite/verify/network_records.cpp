@@ -68,12 +68,13 @@ void compare_table(RecordComparison& compare, const torch::nn::Module& module, c
     compare.exact("tensor " + std::to_string(i), ours == theirs, "expected " + theirs + ", got " + ours);
   }
   const std::int64_t count = count_parameters(module), expected = parameters.at("count");
-  compare.exact("parameters", count == expected, "expected " + std::to_string(expected) + ", got " + std::to_string(count));
+  compare.exact("parameters", count == expected,
+                "expected " + std::to_string(expected) + ", got " + std::to_string(count));
 }
 
 /// Samples are [flat index, value] of the contiguous tensor.
-void compare_samples(RecordComparison& compare, const std::string& what, const torch::Tensor& tensor, const Json& samples,
-                     double scale) {
+void compare_samples(RecordComparison& compare, const std::string& what, const torch::Tensor& tensor,
+                     const Json& samples, double scale) {
   const auto flat = tensor.contiguous().view({-1});
   const auto* values = flat.const_data_ptr<double>();
   for (const auto& sample : samples) {
@@ -105,8 +106,8 @@ void compare_outputs(RecordComparison& compare, const std::vector<torch::Tensor>
 std::map<std::string, torch::Tensor> gradients_of(const torch::nn::Module& module) {
   std::map<std::string, torch::Tensor> gradients;
   for (const auto& parameter : module.named_parameters())
-    gradients[parameter.key()] = parameter.value().grad().defined() ? parameter.value().grad()
-                                                                   : torch::zeros_like(parameter.value());
+    gradients[parameter.key()] =
+        parameter.value().grad().defined() ? parameter.value().grad() : torch::zeros_like(parameter.value());
   return gradients;
 }
 
@@ -196,7 +197,8 @@ void compare_full_patch(RecordComparison& compare, const RecordForm& form, const
   input.channels = expected.value("in_chans", input.channels);
   input.classes = expected.value("num_classes", input.classes);
   compare_count(compare, "parameters at the full patch",
-                count_parameters(find_architecture(form.architecture), input, form.options), expected.at("parameters_count"));
+                count_parameters(find_architecture(form.architecture), input, form.options),
+                expected.at("parameters_count"));
 }
 
 RecordCheck failed(const std::string& name, const std::string& kind, const std::string& detail) {

@@ -50,7 +50,8 @@ Tensors run_selective_scan(const Json& item, const Tensors& in) {
 Tensors run_causal_conv1d(const Json& item, const Tensors& in) {
   const Json& activation = item.at("activation");
   const bool silu = activation.is_string() && (activation == "silu" || activation == "swish");
-  return {{"out", causal_conv1d(in.at("x").transpose(1, 2), in.at("weight"), optional(in, "bias"), silu).transpose(1, 2)}};
+  return {
+      {"out", causal_conv1d(in.at("x").transpose(1, 2), in.at("weight"), optional(in, "bias"), silu).transpose(1, 2)}};
 }
 
 Tensors run_depthwise_conv3d(const Json&, const Tensors& in) {
@@ -67,7 +68,8 @@ Operator find_operator(const std::string& name) {
   return nullptr;
 }
 
-void compare_tensor(RecordComparison& compare, const std::string& what, const torch::Tensor& actual, const Json& expected) {
+void compare_tensor(RecordComparison& compare, const std::string& what, const torch::Tensor& actual,
+                    const Json& expected) {
   const auto wanted = tensor_of(expected);
   compare.exact("shape of " + what, actual.sizes() == wanted.sizes());
   if (actual.sizes() != wanted.sizes() || wanted.numel() == 0) return;
@@ -82,7 +84,8 @@ void compare_tensor(RecordComparison& compare, const std::string& what, const to
 /// The scan's loss weighs its last state too, with "<id>.w_state".
 torch::Tensor loss_of(const std::string& id, const Tensors& outputs) {
   auto loss = (outputs.at("out") * weights_of(id + ".w", outputs.at("out").sizes())).sum();
-  if (const auto state = optional(outputs, "last_state")) loss = loss + (*state * weights_of(id + ".w_state", state->sizes())).sum();
+  if (const auto state = optional(outputs, "last_state"))
+    loss = loss + (*state * weights_of(id + ".w_state", state->sizes())).sum();
   return loss;
 }
 
@@ -101,7 +104,8 @@ void compare_case(RecordComparison& compare, Operator run, const Json& item) {
   loss.backward();
   for (const auto& [name, entry] : item.at("gradients").items()) {
     const auto gradient = inputs.at(name).grad();
-    compare_tensor(compare, id + ".gradient." + name, gradient.defined() ? gradient : torch::zeros_like(inputs.at(name)), entry);
+    compare_tensor(compare, id + ".gradient." + name,
+                   gradient.defined() ? gradient : torch::zeros_like(inputs.at(name)), entry);
   }
 }
 

@@ -15,9 +15,16 @@ namespace {
 
 /// Tiny widths by the names that families give them; options that an architecture lacks are left out.
 Json tiny_options(const Architecture& architecture) {
-  const Json wishes = {{"encoder_embed_dims", {8, 8, 16, 16}}, {"stem_channels", 8}, {"depths_en", {1, 1, 1, 1}},
-                       {"depths", {1, 1, 1}}, {"d_state", 2}, {"encoder_num_heads", {1, 1, 2, 2}}, {"decoder_num_heads", {2, 1, 1}},
-                       {"mlp_ratio", 2}, {"encoder_sr_ratios", {2, 2, 1, 1}}, {"decoder_sr_ratios", {1, 2, 2}}};
+  const Json wishes = {{"encoder_embed_dims", {8, 8, 16, 16}},
+                       {"stem_channels", 8},
+                       {"depths_en", {1, 1, 1, 1}},
+                       {"depths", {1, 1, 1}},
+                       {"d_state", 2},
+                       {"encoder_num_heads", {1, 1, 2, 2}},
+                       {"decoder_num_heads", {2, 1, 1}},
+                       {"mlp_ratio", 2},
+                       {"encoder_sr_ratios", {2, 2, 1, 1}},
+                       {"decoder_sr_ratios", {1, 2, 2}}};
   Json given = Json::object();
   for (const auto& [name, value] : wishes.items())
     if (architecture.options.has(name)) given[name] = value;

@@ -11,7 +11,8 @@ namespace {
 
 std::vector<std::filesystem::path> records(const std::string& folder, bool canonical) {
   std::vector<std::filesystem::path> files;
-  for (const auto& entry : std::filesystem::directory_iterator(std::filesystem::path(M3D_SOURCE_DIR) / "tests/records" / folder)) {
+  for (const auto& entry :
+       std::filesystem::directory_iterator(std::filesystem::path(M3D_SOURCE_DIR) / "tests/records" / folder)) {
     const bool large = entry.path().string().find(".canonical") != std::string::npos;
     if (entry.path().extension() == ".json" && large == canonical) files.push_back(entry.path());
   }
@@ -32,6 +33,10 @@ void check_all(const std::vector<std::filesystem::path>& files) {
 
 TEST_CASE("operators and fill rule agree with their records", "[parity]") { check_all(records("operators", false)); }
 
-TEST_CASE("Ulike blocks and small networks agree with their records", "[parity]") { check_all(records("ulike", false)); }
+TEST_CASE("Ulike blocks and small networks agree with their records", "[parity]") {
+  check_all(records("ulike", false));
+}
 
-TEST_CASE("Ulike networks of published size agree with their records", "[.canonical]") { check_all(records("ulike", true)); }
+TEST_CASE("Ulike networks of published size agree with their records", "[.canonical]") {
+  check_all(records("ulike", true));
+}

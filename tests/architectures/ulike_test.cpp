@@ -18,9 +18,15 @@ namespace {
 const NetworkInput kPatch{1, 2, {16, 32, 64}};
 
 Json options_with(const Json& changes, const std::string& name = "ulike_mamba_3d") {
-  Json given = {{"encoder_embed_dims", {8, 8, 16, 16}}, {"stem_channels", 8}, {"depths_en", {1, 1, 1, 1}}, {"depths", {1, 1, 1}},
-                {"d_state", 2}, {"encoder_num_heads", {1, 1, 2, 2}}, {"decoder_num_heads", {2, 1, 1}},
-                {"encoder_sr_ratios", {2, 2, 1, 1}}, {"decoder_sr_ratios", {1, 2, 2}}};
+  Json given = {{"encoder_embed_dims", {8, 8, 16, 16}},
+                {"stem_channels", 8},
+                {"depths_en", {1, 1, 1, 1}},
+                {"depths", {1, 1, 1}},
+                {"d_state", 2},
+                {"encoder_num_heads", {1, 1, 2, 2}},
+                {"decoder_num_heads", {2, 1, 1}},
+                {"encoder_sr_ratios", {2, 2, 1, 1}},
+                {"decoder_sr_ratios", {1, 2, 2}}};
   for (const auto& [key, value] : changes.items()) given[key] = value;
   return find_architecture(name).options.resolve(given, [](const std::string& key) { return key; });
 }
@@ -44,14 +50,18 @@ std::filesystem::path reference(const std::string& file) {
 
 TEST_CASE("costs of all Ulike networks at 128 cubed", "[macs]") {
   const auto file = reference("costs_ulike.json");
-  if (!std::filesystem::exists(file)) return WARN("no reference folder: " << file);
+  if (!std::filesystem::exists(file)) {
+    WARN("no reference folder: " << file);
+    return;
+  }
   const Json rows = Json::parse(read_file(file)).at("rows");
   REQUIRE(rows.size() >= 18);
   for (const auto& row : rows) {
     const std::string name = row.at("architecture");
     INFO(name);
     const auto shape = row.at("input_shape").get<std::vector<std::int64_t>>();
-    const Json config = {{"img_size", {shape[2], shape[3], shape[4]}}, {"in_chans", shape[1]}, {"num_classes", row.at("num_classes")}};
+    const Json config = {
+        {"img_size", {shape[2], shape[3], shape[4]}}, {"in_chans", shape[1]}, {"num_classes", row.at("num_classes")}};
     const auto form = find_record_form(name, config);
     REQUIRE(form);
     const Architecture& architecture = find_architecture(form->architecture);
@@ -148,8 +158,10 @@ TEST_CASE("scan orders are permutations, the ones that networks use", "[ulike]")
   }
   const auto tri = architecture.scan_orders(options_with({{"scan", "tri"}}), grid, 1);
   REQUIRE(tri.size() == 3);
-  CHECK(std::vector<std::int64_t>(tri[1].permutation.begin(), tri[1].permutation.begin() + 4) == std::vector<std::int64_t>{0, 4, 8, 1});
-  CHECK(std::vector<std::int64_t>(tri[2].permutation.begin(), tri[2].permutation.begin() + 3) == std::vector<std::int64_t>{0, 12, 1});
+  CHECK(std::vector<std::int64_t>(tri[1].permutation.begin(), tri[1].permutation.begin() + 4) ==
+        std::vector<std::int64_t>{0, 4, 8, 1});
+  CHECK(std::vector<std::int64_t>(tri[2].permutation.begin(), tri[2].permutation.begin() + 3) ==
+        std::vector<std::int64_t>{0, 12, 1});
   CHECK(architecture.scan_orders(options_with({{"mixer", "sra"}}), grid, 1).empty());
 }
 
@@ -173,7 +185,9 @@ TEST_CASE("networks that share a tensor start from the same values", "[ulike]") 
 
 TEST_CASE("options and patches that cannot be are refused with what to do", "[ulike]") {
   const Architecture& architecture = find_architecture("ulike_mamba_3d");
-  const auto build = [&](const NetworkInput& input, const Json& changes) { architecture.build(input, options_with(changes), 1); };
+  const auto build = [&](const NetworkInput& input, const Json& changes) {
+    architecture.build(input, options_with(changes), 1);
+  };
   CHECK_THROWS_WITH(build({1, 2, {16, 32, 40}}, Json::object()), Catch::Contains("[16,32,32]"));
   CHECK_THROWS_WITH(build({1, 2, {16, 32, 32}}, Json::object()), Catch::Contains("more than one voxel"));
   CHECK_THROWS_WITH(build(kPatch, {{"mixer", "sra"}, {"multiscale", "msv4"}}), Catch::Contains("msv3"));

@@ -52,7 +52,9 @@ TEST_CASE("runs trained otherwise are not averaged, and say what differs") {
   const FoundRuns all = find_runs({temporary.path()});
   const std::vector<Section> sections = sections_of(all.runs);
   REQUIRE(sections[0].configurations.size() == 2);
-  CHECK(contains(sections[0].configurations[1].label, "train.epochs 99"));
+  CHECK(sections[0].configurations[1].label == "UlikeMamba_3d · settings B");
+  CHECK(sections[0].setting_notes ==
+        std::vector<std::string>{"Settings A: train.epochs 12.", "Settings B: train.epochs 99."});
 }
 
 TEST_CASE("seeds tell a difference from noise") {
