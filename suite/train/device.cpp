@@ -18,7 +18,7 @@ void require_device_and_precision(const std::string& device, const std::string& 
 #ifndef M3D_CUDA
   if (device == "cuda")
     throw UserError(
-        "--device cuda: this program was built for the CPU only; build it with scripts/setup --cuda, or use "
+        "--device cuda: this program was built for the CPU only; build it with scripts/build --cuda, or use "
         "--device cpu");
 #else
   if (device == "cuda" && !torch::cuda::is_available())
