@@ -12,7 +12,7 @@ namespace m3d::reports {
 namespace {
 
 constexpr std::size_t kMostPoints = 150;  // of a curve; longer ones are thinned
-constexpr double kPanelHeightMm = 30, kTitleMm = 8, kTicsMm = 8.5, kLeftMm = 13, kGapMm = 6;
+constexpr double kPanelHeightMm = 30, kTitleMm = 8, kTicsMm = 11, kLeftMm = 13, kGapMm = 6;
 
 /// A column of log.csv and how it is drawn.
 struct Series {
