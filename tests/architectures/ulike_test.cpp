@@ -18,6 +18,7 @@ namespace {
 const NetworkInput kPatch{1, 2, {16, 32, 64}};
 
 Json options_with(const Json& changes, const std::string& name = "ulike_mamba_3d") {
+  torch::set_num_threads(1);  // so small that a second thread only waits
   Json given = {{"encoder_embed_dims", {8, 8, 16, 16}},
                 {"stem_channels", 8},
                 {"depths_en", {1, 1, 1, 1}},
