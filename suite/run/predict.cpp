@@ -85,7 +85,7 @@ LabelImage Predictor::labels_of(const PreparedCase& prepared) const {
   network->eval();
   SlidingWindowOptions options;
   options.patch = patch;
-  options.overlap = 1.0 - settings.overlap;  // the setting is the share in common, the option the step
+  options.overlap = settings.overlap;
   options.gaussian = settings.gaussian;
   if (settings.mirror) options.mirror_axes = {0, 1, 2};
   const torch::Tensor image =
