@@ -1,13 +1,13 @@
 // The causal convolution on CPU. A piece of work is a batch and a block of tokens, whatever the number of threads;
 // hence the same bits.
 #include <ATen/Dispatch.h>
-#include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
 
 #include "kernels/causal_conv1d/causal_conv1d_loops.h"
 #include "kernels/causal_conv1d/causal_conv1d_operators.h"
 #include "kernels/checks.h"
+#include "kernels/parallel.h"
 #include "kernels/simd/choose.h"
 #include "kernels/simd/tensor_view.h"
 
@@ -40,9 +40,11 @@ Inputs<T> inputs(const Arguments& in, bool silu) {
           .bias = values_of<T>(in.bias)};
 }
 
+/// piece(batch, block) for every block of every batch, on all threads.
 template <class T, class Piece>
-void for_each_piece(const Inputs<T>& in, const Piece& piece) {
-  at::parallel_for(0, in.batch * in.blocks(), 1, [&](std::int64_t begin, std::int64_t end) {
+void for_each_block(const Inputs<T>& in, const Piece& piece) {
+  const std::int64_t work = std::min(in.length, kBlock) * in.channels * (in.width + 8);
+  for_each_piece(in.batch * in.blocks(), work, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) piece(i / in.blocks(), i % in.blocks());
   });
 }
@@ -52,7 +54,7 @@ at::Tensor forward_cpu(const at::Tensor& x, const at::Tensor& weight, const Opti
   const at::Tensor y = at::empty(x.sizes(), x.options());
   AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "causal_conv1d", [&] {
     const Forward<scalar_t> conv{inputs<scalar_t>(arguments, silu), tokens_of<scalar_t>(y)};
-    for_each_piece<scalar_t>(conv, [&](auto batch, auto block) { loops<scalar_t>().forward(conv, batch, block); });
+    for_each_block<scalar_t>(conv, [&](auto batch, auto block) { loops<scalar_t>().forward(conv, batch, block); });
   });
   return y;
 }
@@ -68,7 +70,7 @@ BackwardResult backward_cpu(const at::Tensor& grad_y, const at::Tensor& x, const
     parts = empty_parts(in.batch * in.blocks(), {width + 1, in.channels}, x.options());
     const Backward<scalar_t> conv{in, tokens_of<const scalar_t>(p), tokens_of<scalar_t>(grad_x),
                                   parts.data_ptr<scalar_t>()};
-    for_each_piece<scalar_t>(in, [&](auto batch, auto block) { loops<scalar_t>().backward(conv, batch, block); });
+    for_each_block<scalar_t>(in, [&](auto batch, auto block) { loops<scalar_t>().backward(conv, batch, block); });
   });
   const at::Tensor sum = sum_in_order(parts, 0);
   return {grad_x, sum.narrow(0, 0, width).t().contiguous(), sum.select(0, width)};

@@ -2,12 +2,12 @@
 // number of threads; hence the same bits.
 #include <ATen/ATen.h>
 #include <ATen/Dispatch.h>
-#include <ATen/Parallel.h>
 #include <torch/library.h>
 
 #include "kernels/checks.h"
 #include "kernels/depthwise_conv3d/depthwise_conv3d_loops.h"
 #include "kernels/depthwise_conv3d/depthwise_conv3d_operators.h"
+#include "kernels/parallel.h"
 #include "kernels/simd/choose.h"
 #include "kernels/simd/tensor_view.h"
 
@@ -52,9 +52,11 @@ at::Tensor pack(const at::Tensor& weight, const Geometry& geometry, int lanes, b
 
 /// piece(Piece, scratch) for every piece, on all threads.
 template <class T, class Run>
-void for_each_piece(const Geometry& geometry, const at::TensorOptions& options, const Run& run) {
+void for_each_box(const Geometry& geometry, const at::TensorOptions& options, const Run& run) {
   const std::int64_t groups = groups_of(geometry, loops<T>().lanes), tiles = geometry.tiles();
-  at::parallel_for(0, geometry.batch * groups * tiles, 1, [&](std::int64_t begin, std::int64_t end) {
+  const std::int64_t voxels = std::min(geometry.depth, kDepthTile) * geometry.tile_height() * geometry.width;
+  const std::int64_t work = voxels * loops<T>().lanes * geometry.taps();
+  for_each_piece(geometry.batch * groups * tiles, work, [&](std::int64_t begin, std::int64_t end) {
     const at::Tensor scratch = at::empty({loops<T>().scratch_size(geometry)}, options);
     for (std::int64_t i = begin; i < end; ++i)
       run(Piece{i / (groups * tiles), i / tiles % groups, i % tiles}, scratch.data_ptr<T>());
@@ -77,7 +79,7 @@ ForwardResult forward_cpu(const at::Tensor& x_, const at::Tensor& weight, const 
                                  silu,
                                  volume_of<scalar_t>(y),
                                  volume_of<scalar_t>(keep ? before_silu : at::Tensor())};
-    for_each_piece<scalar_t>(geometry, x.options(), [&](const Piece& piece, scalar_t* scratch) {
+    for_each_box<scalar_t>(geometry, x.options(), [&](const Piece& piece, scalar_t* scratch) {
       loops<scalar_t>().forward(conv, piece, scratch);
     });
   });
@@ -101,7 +103,7 @@ BackwardResult backward_cpu(const at::Tensor& grad_y_, const at::Tensor& x_, con
                                   volume_of<const scalar_t>(grad_y),
                                   volume_of<scalar_t>(grad_x),
                                   parts.data_ptr<scalar_t>()};
-    for_each_piece<scalar_t>(geometry, x.options(), [&](const Piece& piece, scalar_t* scratch) {
+    for_each_box<scalar_t>(geometry, x.options(), [&](const Piece& piece, scalar_t* scratch) {
       loops<scalar_t>().backward(conv, piece, scratch);
     });
   });

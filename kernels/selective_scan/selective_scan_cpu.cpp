@@ -1,13 +1,13 @@
 // The selective scan on CPU: allocation, choice of the loops, division of the work. A piece of work is a batch and a
-// group of channels (forward) or a few groups (backward), whatever the number of threads; hence the same bits.
+// unit of a few groups of channels, whatever the number of threads; hence the same bits.
 #include <ATen/Dispatch.h>
-#include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
 
 #include <algorithm>
 
 #include "kernels/checks.h"
+#include "kernels/parallel.h"
 #include "kernels/selective_scan/selective_scan_loops.h"
 #include "kernels/selective_scan/selective_scan_operators.h"
 #include "kernels/simd/choose.h"
@@ -42,12 +42,20 @@ struct Arguments {
   bool softplus;
 };
 
+/// An even number of units: balanced on two threads, and few parts to add.
+std::int64_t units_of(std::int64_t channels, int lanes) {
+  const std::int64_t groups = (channels + lanes - 1) / lanes;
+  const std::int64_t pairs = (groups + 2 * kGroupsPerUnit - 1) / (2 * kGroupsPerUnit);
+  return std::max<std::int64_t>(1, std::min(groups, 2 * pairs));
+}
+
 template <class T>
 Inputs<T> inputs(const Arguments& in) {
   return {.batch = in.u.size(0),
           .length = in.u.size(1),
           .channels = in.u.size(2),
           .states = in.A.size(1),
+          .units = units_of(in.u.size(2), loops<T>().lanes),
           .delta_softplus = in.softplus,
           .u = tokens_of<const T>(in.u),
           .delta = tokens_of<const T>(in.delta),
@@ -59,18 +67,14 @@ Inputs<T> inputs(const Arguments& in) {
           .delta_bias = values_of<T>(in.delta_bias)};
 }
 
-/// piece(batch, index, scratch) for index < pieces of each batch, on all threads.
+/// piece(batch, unit, scratch) for every unit of every batch, on all threads.
 template <class T, class Piece>
-void for_each_piece(const Inputs<T>& in, std::int64_t pieces, const at::TensorOptions& options, const Piece& piece) {
-  at::parallel_for(0, in.batch * pieces, 1, [&](std::int64_t begin, std::int64_t end) {
+void for_each_unit(const Inputs<T>& in, const at::TensorOptions& options, const Piece& piece) {
+  const std::int64_t work = in.length * in.states * loops<T>().lanes * kGroupsPerUnit * 8;
+  for_each_piece(in.batch * in.units, work, [&](std::int64_t begin, std::int64_t end) {
     const at::Tensor scratch = at::empty({loops<T>().scratch_size(in.states)}, options);
-    for (std::int64_t i = begin; i < end; ++i) piece(i / pieces, i % pieces, scratch.data_ptr<T>());
+    for (std::int64_t i = begin; i < end; ++i) piece(i / in.units, i % in.units, scratch.data_ptr<T>());
   });
-}
-
-template <class T>
-std::int64_t groups_of(const Inputs<T>& in) {
-  return (in.channels + loops<T>().lanes - 1) / loops<T>().lanes;
 }
 
 ForwardResult forward_cpu(const at::Tensor& u, const at::Tensor& delta, const at::Tensor& A, const at::Tensor& B,
@@ -87,17 +91,11 @@ ForwardResult forward_cpu(const at::Tensor& u, const at::Tensor& delta, const at
       kept = at::empty({scan.batch, scan.chunks(), scan.states, scan.channels}, u.options());
       scan.checkpoints = kept.data_ptr<scalar_t>();
     }
-    for_each_piece<scalar_t>(scan, groups_of(scan), u.options(), [&](auto batch, auto group, scalar_t* scratch) {
-      loops<scalar_t>().forward(scan, batch, group, scratch);
+    for_each_unit<scalar_t>(scan, u.options(), [&](auto batch, auto unit, scalar_t* scratch) {
+      loops<scalar_t>().forward(scan, batch, unit, scratch);
     });
   });
   return {y, last_state, kept};
-}
-
-/// An even number of units: balanced on two threads, and few parts to add.
-std::int64_t backward_units(std::int64_t groups) {
-  const std::int64_t pairs = (groups + 2 * kGroupsPerUnit - 1) / (2 * kGroupsPerUnit);
-  return std::max<std::int64_t>(1, std::min(groups, 2 * pairs));
 }
 
 BackwardResult backward_cpu(const at::Tensor& grad_y, const OptionalTensor& grad_last_state, const at::Tensor& u,
@@ -117,8 +115,7 @@ BackwardResult backward_cpu(const at::Tensor& grad_y, const OptionalTensor& grad
   at::Tensor BC_parts;
   AT_DISPATCH_FLOATING_TYPES(u.scalar_type(), "selective_scan_backward", [&] {
     const Inputs<scalar_t> in = inputs<scalar_t>(arguments);
-    const std::int64_t units = backward_units(groups_of(in));
-    BC_parts = at::empty({batch, units, in.length, 2, states}, options);
+    BC_parts = at::empty({batch, in.units, in.length, 2, states}, options);
     const Backward<scalar_t> scan{in,
                                   values_of<scalar_t>(kept_states),
                                   tokens_of<const scalar_t>(dy),
@@ -129,11 +126,9 @@ BackwardResult backward_cpu(const at::Tensor& grad_y, const OptionalTensor& grad
                                   A_parts.data_ptr<scalar_t>(),
                                   D_parts.data_ptr<scalar_t>(),
                                   bias_parts.data_ptr<scalar_t>(),
-                                  BC_parts.data_ptr<scalar_t>(),
-                                  units};
-    for_each_piece<scalar_t>(in, units, options, [&](auto b, auto unit, scalar_t* scratch) {
-      loops<scalar_t>().backward(scan, b, unit, scratch);
-    });
+                                  BC_parts.data_ptr<scalar_t>()};
+    for_each_unit<scalar_t>(
+        in, options, [&](auto b, auto unit, scalar_t* scratch) { loops<scalar_t>().backward(scan, b, unit, scratch); });
   });
   return {grad_u,
           grad_delta,

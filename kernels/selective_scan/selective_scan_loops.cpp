@@ -18,7 +18,7 @@ namespace {
 using namespace m3d::M3D_ISA;
 
 inline constexpr int kForwardBlock = 16;
-inline constexpr int kBackwardBlock = 8;
+inline constexpr int kBackwardBlock = 4;
 inline constexpr int kTogether = 4;  // exponentials whose chains are interleaved
 
 /// Calls block.template operator()<size>(first) for state blocks of the largest power-of-two sizes that fit.
@@ -54,6 +54,17 @@ Group group_of(const Inputs<T>& in, std::int64_t batch, std::int64_t group) {
   return {batch, first, static_cast<int>(left < kLanes<T> ? left : kLanes<T>)};
 }
 
+struct GroupRange {
+  std::int64_t first, count;
+};
+
+template <class T>
+GroupRange groups_of_unit(const Inputs<T>& in, std::int64_t unit) {
+  const std::int64_t groups = (in.channels + kLanes<T> - 1) / kLanes<T>;
+  const std::int64_t first = unit * groups / in.units;
+  return {first, (unit + 1) * groups / in.units - first};
+}
+
 template <class T>
 Vector<T> load_channels(const T* values, const Group& group) {
   return values ? load_lanes(values + group.first, group.count) : Vector<T>{};
@@ -84,12 +95,11 @@ struct Chunk {
   Vector<T> u[kChunk], raw_dt[kChunk], dt[kChunk], dt_u[kChunk], y[kChunk];
 };
 
-/// Asks for the rows of a chunk that comes soon: a group uses a part of each row only, and the processor does not see
-/// the pattern. Rows before the first or after the last token are harmless.
+/// Asks for the row of a token that comes soon; one before the first or after the last token is harmless. Rows are
+/// asked for one at a time between computations: all at once they would wait for each other.
 template <bool write, class T>
-M3D_INLINE void prefetch_chunk(const Tokens<T>& tokens, const Group& group, std::int64_t index) {
-  if (!tokens.data) return;
-  for (std::int64_t t = 0; t < kChunk; ++t) prefetch<write>(tokens.at(group.batch, index * kChunk + t) + group.first);
+M3D_INLINE void prefetch_row(const Tokens<T>& tokens, const Group& group, std::int64_t token) {
+  if (tokens.data) prefetch<write>(tokens.at(group.batch, token) + group.first);
 }
 
 template <class T>
@@ -110,14 +120,15 @@ M3D_INLINE void load_chunk(const Inputs<T>& in, const Group& group, std::int64_t
 }
 
 /// Carries `block` states through a chunk and adds their share of y.
-template <class T, int block>
+template <class T, int block, class EachStep>
 void advance_block(const Inputs<T>& in, std::int64_t batch, std::int64_t first_state, Chunk<T>& chunk,
-                   const Vector<T>* decay, Vector<T>* state) {
+                   const Vector<T>* decay, Vector<T>* state, const EachStep& each_step) {
   constexpr int together = block < kTogether ? block : kTogether;
   Vector<T> h[block];
 #pragma GCC unroll 16
   for (int n = 0; n < block; ++n) h[n] = state[n];
   for (int t = 0; t < chunk.steps; ++t) {
+    each_step(t);
     const T* B = in.B.at(batch, chunk.first + t) + first_state;
     const T* C = in.C.at(batch, chunk.first + t) + first_state;
     const Vector<T> dt = chunk.dt[t], dt_u = chunk.dt_u[t];
@@ -153,31 +164,43 @@ void store_output(const Forward<T>& scan, const Group& group, const Chunk<T>& ch
   }
 }
 
+/// One group through one chunk. decay, state: [N].
 template <class T>
-void forward(const Forward<T>& scan, std::int64_t batch, std::int64_t group_index, T* scratch) {
-  const Group group = group_of(scan, batch, group_index);
-  Vector<T>* decay = reinterpret_cast<Vector<T>*>(scratch);
-  Vector<T>* state = decay + scan.states;
-  load_decay(scan, group, decay);
-  for (std::int64_t n = 0; n < scan.states; ++n) state[n] = Vector<T>{};
-  const Vector<T> bias = load_channels(scan.delta_bias, group), skip = load_channels(scan.D, group);
+void forward_chunk(const Forward<T>& scan, const Group& group, std::int64_t index, const Vector<T>* decay,
+                   Vector<T>* state) {
+  T* kept = scan.checkpoints + (group.batch * scan.chunks() + index) * scan.states * scan.channels + group.first;
+  for (std::int64_t n = 0; scan.checkpoints && n < scan.states; ++n)
+    store_lanes(kept + n * scan.channels, state[n], group.count);
   Chunk<T> chunk;
-  for (std::int64_t index = 0; index < scan.chunks(); ++index) {
-    if (scan.checkpoints) {
-      T* kept = scan.checkpoints + (batch * scan.chunks() + index) * scan.states * scan.channels + group.first;
-      for (std::int64_t n = 0; n < scan.states; ++n) store_lanes(kept + n * scan.channels, state[n], group.count);
-    }
-    load_chunk(scan, group, index, bias, skip, chunk);
-    prefetch_chunk<false>(scan.u, group, index + 1);
-    prefetch_chunk<false>(scan.delta, group, index + 1);
-    prefetch_chunk<false>(scan.z, group, index + 1);
-    prefetch_chunk<true>(scan.y, group, index);
-    for_each_block<kForwardBlock>(scan.states, [&]<int block>(std::int64_t n) {
-      advance_block<T, block>(scan, batch, n, chunk, decay + n, state + n);
+  load_chunk(scan, group, index, load_channels(scan.delta_bias, group), load_channels(scan.D, group), chunk);
+  for_each_block<kForwardBlock>(scan.states, [&]<int block>(std::int64_t n) {
+    advance_block<T, block>(scan, group.batch, n, chunk, decay + n, state + n, [&](int t) {
+      if (n > 0) return;
+      prefetch_row<false>(scan.u, group, chunk.first + kChunk + t);
+      prefetch_row<false>(scan.delta, group, chunk.first + kChunk + t);
+      prefetch_row<false>(scan.z, group, chunk.first + kChunk + t);
+      prefetch_row<true>(scan.y, group, chunk.first + t);
+      if (scan.checkpoints && t < scan.states) prefetch<true>(kept + (scan.states + t) * scan.channels);
     });
-    store_output(scan, group, chunk);
-  }
-  if (scan.last_state) store_states(scan.last_state + batch * scan.channels * scan.states, scan, group, state);
+  });
+  store_output(scan, group, chunk);
+}
+
+/// The groups of the unit take turns at each chunk, so that memory is read in order and B, C stay near.
+template <class T>
+void forward(const Forward<T>& scan, std::int64_t batch, std::int64_t unit, T* scratch) {
+  const auto [first, count] = groups_of_unit(scan, unit);
+  Vector<T>* decay = reinterpret_cast<Vector<T>*>(scratch);
+  Vector<T>* state = decay + count * scan.states;
+  for (std::int64_t k = 0; k < count; ++k) load_decay(scan, group_of(scan, batch, first + k), decay + k * scan.states);
+  for (std::int64_t n = 0; n < count * scan.states; ++n) state[n] = Vector<T>{};
+  for (std::int64_t index = 0; index < scan.chunks(); ++index)
+    for (std::int64_t k = 0; k < count; ++k)
+      forward_chunk(scan, group_of(scan, batch, first + k), index, decay + k * scan.states, state + k * scan.states);
+  if (!scan.last_state) return;
+  for (std::int64_t k = 0; k < count; ++k)
+    store_states(scan.last_state + batch * scan.channels * scan.states, scan, group_of(scan, batch, first + k),
+                 state + k * scan.states);
 }
 
 /// What the backward keeps for one group while the chunks go by.
@@ -213,28 +236,70 @@ M3D_INLINE void load_gradients(const Backward<T>& scan, const Group& group, Back
   }
 }
 
-/// One block of states through one chunk, forwards to recompute and backwards.
-template <class T, int block, bool gated>
-void backward_block(const Backward<T>& scan, const Group& group, std::int64_t first_state, BackwardChunk<T>& chunk,
-                    const Carried<T>& carried, const Vector<T>* start, T* grad_BC) {
-  constexpr int sums = 2 * block < kLanes<T> ? 2 * block : kLanes<T>;
-  const std::int64_t N = scan.states;
+template <class T>
+M3D_INLINE void prefetch_inputs(const Backward<T>& scan, const Group& group, std::int64_t token) {
+  prefetch_row<false>(scan.u, group, token);
+  prefetch_row<false>(scan.delta, group, token);
+  prefetch_row<false>(scan.z, group, token);
+  prefetch_row<false>(scan.grad_y, group, token);
+}
+
+template <class T>
+M3D_INLINE void prefetch_outputs(const Backward<T>& scan, const Group& group, std::int64_t token) {
+  prefetch_row<true>(scan.grad_u, group, token);
+  prefetch_row<true>(scan.grad_delta, group, token);
+  prefetch_row<true>(scan.grad_z, group, token);
+}
+
+/// The decays and states of one block in one chunk; h[t] is the state before token t.
+template <class T, int block>
+struct Recomputed {
   Vector<T> a[kChunk][block], h[kChunk + 1][block];
+};
+
+template <class T, int block, bool gated>
+M3D_INLINE void recompute_block(const Backward<T>& scan, const Group& group, std::int64_t first_state,
+                                BackwardChunk<T>& chunk, const Vector<T>* decay, const Vector<T>* start,
+                                Recomputed<T, block>& states) {
+  constexpr int together = block < kTogether ? block : kTogether;
 #pragma GCC unroll 8
-  for (int n = 0; n < block; ++n) h[0][n] = start[n];
+  for (int n = 0; n < block; ++n) states.h[0][n] = start[n];
   for (int t = 0; t < chunk.steps; ++t) {
+    if (first_state == 0) prefetch_inputs(scan, group, chunk.first - kChunk + t);
     const T* B = scan.B.at(group.batch, chunk.first + t) + first_state;
     const T* C = scan.C.at(group.batch, chunk.first + t) + first_state;
     const Vector<T> dt = chunk.dt[t], dt_u = chunk.dt_u[t];
+#pragma GCC unroll 8
+    for (int n = 0; n < block; ++n) states.a[t][n] = dt * decay[n];
+#pragma GCC unroll 8
+    for (int n = 0; n < block; n += together) exp2_all<T, together>(states.a[t] + n);
     Vector<T> y = chunk.y[t];
 #pragma GCC unroll 8
     for (int n = 0; n < block; ++n) {
-      a[t][n] = exp2<T>(dt * carried.decay[first_state + n]);
-      h[t + 1][n] = a[t][n] * h[t][n] + dt_u * B[n];
-      if constexpr (gated) y += h[t + 1][n] * C[n];
+      states.h[t + 1][n] = states.a[t][n] * states.h[t][n] + dt_u * B[n];
+      if constexpr (gated) y += states.h[t + 1][n] * C[n];
     }
     chunk.y[t] = y;
   }
+}
+
+/// Adds the lanes of dB and dC of one block to a row [2, N].
+template <class T, int block>
+M3D_INLINE void add_shared(const Vector<T>* shared, std::int64_t N, T* row) {
+  constexpr int sums = 2 * block < kLanes<T> ? 2 * block : kLanes<T>;
+#pragma GCC unroll 8
+  for (int k = 0; k < 2 * block; k += sums) {
+    const Vector<T> sum = sum_lanes<T, sums>(shared + k);
+#pragma GCC unroll 16
+    for (int lane = 0; lane < sums; ++lane) row[(k + lane) / block * N + (k + lane) % block] += sum[lane];
+  }
+}
+
+/// One block of states backwards through one chunk.
+template <class T, int block>
+M3D_INLINE void reverse_block(const Backward<T>& scan, const Group& group, std::int64_t first_state,
+                              BackwardChunk<T>& chunk, const Carried<T>& carried, const Recomputed<T, block>& states,
+                              T* grad_BC) {
   Vector<T> back[block], grad_decay[block];
 #pragma GCC unroll 8
   for (int n = 0; n < block; ++n) {
@@ -242,8 +307,10 @@ void backward_block(const Backward<T>& scan, const Group& group, std::int64_t fi
     grad_decay[n] = Vector<T>{};
   }
   for (int t = chunk.steps - 1; t >= 0; --t) {
-    const T* B = scan.B.at(group.batch, chunk.first + t) + first_state;
-    const T* C = scan.C.at(group.batch, chunk.first + t) + first_state;
+    const std::int64_t token = chunk.first + t;
+    if (first_state == 0) prefetch_outputs(scan, group, token);
+    const T* B = scan.B.at(group.batch, token) + first_state;
+    const T* C = scan.C.at(group.batch, token) + first_state;
     const Vector<T> dt = chunk.dt[t], dt_u = chunk.dt_u[t], grad_y = chunk.grad_y[t];
     Vector<T> grad_dt_u = chunk.grad_dt_u[t], grad_dt = chunk.grad_dt[t];
     Vector<T> shared[2 * block];  // dB, then dC
@@ -251,28 +318,30 @@ void backward_block(const Backward<T>& scan, const Group& group, std::int64_t fi
     for (int n = 0; n < block; ++n) {
       const Vector<T> g = back[n] + grad_y * C[n];
       shared[n] = dt_u * g;
-      shared[block + n] = grad_y * h[t + 1][n];
+      shared[block + n] = grad_y * states.h[t + 1][n];
       grad_dt_u += g * B[n];
-      back[n] = g * a[t][n];
-      const Vector<T> grad_exponent = back[n] * h[t][n];
+      back[n] = g * states.a[t][n];
+      const Vector<T> grad_exponent = back[n] * states.h[t][n];
       grad_decay[n] += grad_exponent * dt;
       grad_dt += grad_exponent * carried.decay[first_state + n];
     }
     chunk.grad_dt_u[t] = grad_dt_u;
     chunk.grad_dt[t] = grad_dt;
-    T* row = grad_BC + (chunk.first + t) * 2 * N + first_state;
-#pragma GCC unroll 8
-    for (int k = 0; k < 2 * block; k += sums) {
-      const Vector<T> sum = sum_lanes<T, sums>(shared + k);
-#pragma GCC unroll 16
-      for (int lane = 0; lane < sums; ++lane) row[(k + lane) / block * N + (k + lane) % block] += sum[lane];
-    }
+    add_shared<T, block>(shared, scan.states, grad_BC + token * 2 * scan.states + first_state);
   }
 #pragma GCC unroll 8
   for (int n = 0; n < block; ++n) {
     carried.grad_state[first_state + n] = back[n];
     carried.grad_decay[first_state + n].add(grad_decay[n]);
   }
+}
+
+template <class T, int block, bool gated>
+void backward_block(const Backward<T>& scan, const Group& group, std::int64_t first_state, BackwardChunk<T>& chunk,
+                    const Carried<T>& carried, const Vector<T>* start, T* grad_BC) {
+  Recomputed<T, block> states;
+  recompute_block<T, block, gated>(scan, group, first_state, chunk, carried.decay + first_state, start, states);
+  reverse_block<T, block>(scan, group, first_state, chunk, carried, states, grad_BC);
 }
 
 /// From the gradients with respect to dt u, dt and y to those of the inputs.
@@ -325,14 +394,10 @@ void backward_chunk(const Backward<T>& scan, std::int64_t index, Carried<T>& car
   const T* kept = scan.checkpoints + (group.batch * scan.chunks() + index) * scan.states * scan.channels + group.first;
   for (std::int64_t n = 0; n < scan.states; ++n) {
     start[n] = load_lanes(kept + n * scan.channels, group.count);
-    prefetch<false>(kept + (n - scan.states) * scan.channels);
   }
   BackwardChunk<T> chunk;
   load_chunk(scan, group, index, carried.bias, carried.skip, chunk);
   load_gradients(scan, group, chunk);
-  for (const auto* tokens : {&scan.u, &scan.delta, &scan.z, &scan.grad_y})
-    prefetch_chunk<false>(*tokens, group, index - 1);
-  for (const auto* tokens : {&scan.grad_u, &scan.grad_delta, &scan.grad_z}) prefetch_chunk<true>(*tokens, group, index);
   for_each_block<kBackwardBlock>(scan.states, [&]<int block>(std::int64_t n) {
     if (scan.z.data)
       backward_block<T, block, true>(scan, group, n, chunk, carried, start + n, grad_BC);
@@ -355,8 +420,7 @@ void store_carried(const Backward<T>& scan, const Carried<T>& carried, Vector<T>
 /// The groups of the unit take turns at each chunk, so that its B, C and their gradients stay near.
 template <class T>
 void backward(const Backward<T>& scan, std::int64_t batch, std::int64_t unit, T* scratch) {
-  const std::int64_t groups = (scan.channels + kLanes<T> - 1) / kLanes<T>;
-  const std::int64_t first = unit * groups / scan.units, count = (unit + 1) * groups / scan.units - first;
+  const auto [first, count] = groups_of_unit(scan, unit);
   const std::int64_t row = 2 * scan.states;
   T* grad_BC = scan.grad_BC_parts + (batch * scan.units + unit) * scan.length * row;
   Vector<T>* start = reinterpret_cast<Vector<T>*>(scratch);

@@ -10,12 +10,13 @@ namespace m3d::selective_scan_loops {
 /// it: 16 keeps them in the first-level cache, and makes the kept states as large as u where d_state is 16.
 inline constexpr std::int64_t kChunk = 16;
 
-/// Channel groups that one unit of the backward takes at most; each unit leaves its own part of the gradients of B, C.
+/// Channel groups that one unit of work takes at most: a batch and `units` ranges of groups divide the work. Each unit
+/// leaves its own part of the gradients of B and C.
 inline constexpr std::int64_t kGroupsPerUnit = 3;
 
 template <class T>
 struct Inputs {
-  std::int64_t batch, length, channels, states;
+  std::int64_t batch, length, channels, states, units;
   bool delta_softplus;
   Tokens<const T> u, delta, B, C, z;
   const T* A;           // [D, N]
@@ -43,7 +44,6 @@ struct Backward : Inputs<T> {
   T* grad_D_parts;           // [B, D]
   T* grad_delta_bias_parts;  // [B, D]
   T* grad_BC_parts;          // [B, units, L, 2, N]
-  std::int64_t units;
 };
 
 /// The loops of one instruction set.

@@ -77,7 +77,7 @@ M3D_INLINE void store_lanes(T* to, Vector<T> v, int count) {
 /// Asks for the cache line at `address`, to be read or written soon; any address may be given.
 template <bool write, class T>
 M3D_INLINE void prefetch(const T* address) {
-  __builtin_prefetch(address, write ? 1 : 0, 3);
+  __builtin_prefetch(address, write ? 1 : 0, 2);
 }
 template <class T>
 M3D_INLINE Vector<T> broadcast(T value) {

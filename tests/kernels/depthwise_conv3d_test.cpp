@@ -72,26 +72,29 @@ TEST_CASE("depthwise_conv3d: gradients against finite differences, every combina
 }
 
 TEST_CASE("depthwise_conv3d: equals the plain form for any shape, channels and kernel", "[depthwise_conv3d]") {
-  const UseInstructionSet use(GENERATE(from_range(all_instruction_sets)));
   struct Case {
     Sizes shape, kernel;
   };
   for (const Case& c :
        {Case{{1, 1, 1, 1, 1}, {7, 7, 7}}, Case{{2, 4, 3, 9, 20}, {3, 3, 3}}, Case{{1, 17, 5, 8, 33}, {3, 5, 7}},
-        Case{{1, 9, 6, 11, 3}, {5, 5, 5}}, Case{{1, 3, 7, 16, 40}, {7, 7, 7}}, Case{{1, 2, 3, 21, 2}, {1, 3, 11}},
-        Case{{1, 2, 90, 300, 1}, {3, 3, 3}}, Case{{0, 2, 3, 4, 5}, {3, 3, 3}}, Case{{1, 2, 0, 4, 5}, {3, 3, 3}}}) {
-    CAPTURE(c.shape, c.kernel);
+        Case{{1, 9, 6, 11, 3}, {5, 5, 5}}, Case{{1, 3, 7, 9, 20}, {7, 7, 7}}, Case{{1, 2, 3, 21, 2}, {1, 3, 11}},
+        Case{{1, 2, 20, 300, 1}, {3, 3, 3}}, Case{{0, 2, 3, 4, 5}, {3, 3, 3}}, Case{{1, 2, 0, 4, 5}, {3, 3, 3}}}) {
     const Tensors t = make_arguments(c.shape, c.kernel, true);
-    CHECK(relative_error(call(depthwise_conv3d, t, true), call(depthwise_conv3d_reference, t, true)) < 1e-13);
-    const Tensors grads = gradients_of(depthwise_conv3d, t, true);
+    const at::Tensor y = call(depthwise_conv3d_reference, t, true);
     const Tensors expected = gradients_of(depthwise_conv3d_reference, t, true);
-    for (std::size_t k = 0; k < grads.size(); ++k) CHECK(relative_error(grads[k], expected[k]) < 1e-12);
+    for (const InstructionSet set : all_instruction_sets) {
+      CAPTURE(c.shape, c.kernel, static_cast<int>(set));
+      const UseInstructionSet use(set);
+      CHECK(relative_error(call(depthwise_conv3d, t, true), y) < 1e-13);
+      const Tensors grads = gradients_of(depthwise_conv3d, t, true);
+      for (std::size_t k = 0; k < grads.size(); ++k) CHECK(relative_error(grads[k], expected[k]) < 1e-12);
+    }
   }
 }
 
 TEST_CASE("depthwise_conv3d: float32 against float64, bits independent of threads", "[depthwise_conv3d]") {
   for (const std::int64_t k : {3, 7}) {
-    const Tensors exact = make_arguments({1, 20, 24, 32, 20}, {k, k, k}, true);
+    const Tensors exact = make_arguments({1, 10, 16, 20, 20}, {k, k, k}, true);
     Tensors t;
     for (const at::Tensor& tensor : exact) t.push_back(tensor.to(at::kFloat));
     const at::Tensor y = call(depthwise_conv3d, t, true);
