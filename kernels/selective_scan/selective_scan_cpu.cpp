@@ -115,7 +115,7 @@ BackwardResult backward_cpu(const at::Tensor& grad_y, const OptionalTensor& grad
   at::Tensor BC_parts;
   AT_DISPATCH_FLOATING_TYPES(u.scalar_type(), "selective_scan_backward", [&] {
     const Inputs<scalar_t> in = inputs<scalar_t>(arguments);
-    BC_parts = at::empty({batch, in.units, in.length, 2, states}, options);
+    BC_parts = at::empty({batch, in.units, 2, in.length, states}, options);
     const Backward<scalar_t> scan{in,
                                   values_of<scalar_t>(kept_states),
                                   tokens_of<const scalar_t>(dy),
@@ -133,8 +133,8 @@ BackwardResult backward_cpu(const at::Tensor& grad_y, const OptionalTensor& grad
   return {grad_u,
           grad_delta,
           sum_in_order(A_parts, 0),
-          sum_in_order(BC_parts.select(3, 0), 1),
-          sum_in_order(BC_parts.select(3, 1), 1),
+          sum_in_order(BC_parts.select(2, 0), 1),
+          sum_in_order(BC_parts.select(2, 1), 1),
           sum_in_order(D_parts, 0),
           grad_z,
           sum_in_order(bias_parts, 0)};

@@ -283,15 +283,37 @@ M3D_INLINE void recompute_block(const Backward<T>& scan, const Group& group, std
   }
 }
 
-/// Adds the lanes of dB and dC of one block to a row [2, N].
+/// Adds to `row` the `size` lanes from `first` on.
+template <class T, int size, int first = 0>
+M3D_INLINE void add_lanes(T* row, Vector<T> value) {
+  if constexpr (size >= 4) {
+    typedef T Part __attribute__((vector_size(size * sizeof(T))));
+    Part sum;
+    __builtin_memcpy(&sum, row, sizeof sum);
+    sum += [&]<int... lane>(std::integer_sequence<int, lane...>) {
+      return __builtin_shufflevector(value, value, (first + lane)...);
+    }
+    (std::make_integer_sequence<int, size>{});
+    __builtin_memcpy(row, &sum, sizeof sum);
+  } else {
+    for (int lane = 0; lane < size; ++lane) row[lane] += value[first + lane];
+  }
+}
+
+/// Adds the lanes of dB (shared[0 … block)) and dC (the rest) to the rows of one token.
 template <class T, int block>
-M3D_INLINE void add_shared(const Vector<T>* shared, std::int64_t N, T* row) {
-  constexpr int sums = 2 * block < kLanes<T> ? 2 * block : kLanes<T>;
+M3D_INLINE void add_shared(const Vector<T>* shared, T* grad_B, T* grad_C) {
+  if constexpr (2 * block <= kLanes<T>) {
+    const Vector<T> sum = sum_lanes<T, 2 * block>(shared);
+    add_lanes<T, block>(grad_B, sum);
+    add_lanes<T, block, block>(grad_C, sum);
+  } else {
+    constexpr int sums = block < kLanes<T> ? block : kLanes<T>;
 #pragma GCC unroll 8
-  for (int k = 0; k < 2 * block; k += sums) {
-    const Vector<T> sum = sum_lanes<T, sums>(shared + k);
-#pragma GCC unroll 16
-    for (int lane = 0; lane < sums; ++lane) row[(k + lane) / block * N + (k + lane) % block] += sum[lane];
+    for (int k = 0; k < block; k += sums) {
+      add_lanes<T, sums>(grad_B + k, sum_lanes<T, sums>(shared + k));
+      add_lanes<T, sums>(grad_C + k, sum_lanes<T, sums>(shared + block + k));
+    }
   }
 }
 
@@ -327,7 +349,8 @@ M3D_INLINE void reverse_block(const Backward<T>& scan, const Group& group, std::
     }
     chunk.grad_dt_u[t] = grad_dt_u;
     chunk.grad_dt[t] = grad_dt;
-    add_shared<T, block>(shared, scan.states, grad_BC + token * 2 * scan.states + first_state);
+    T* grad_B = grad_BC + token * scan.states + first_state;
+    add_shared<T, block>(shared, grad_B, grad_B + scan.length * scan.states);
   }
 #pragma GCC unroll 8
   for (int n = 0; n < block; ++n) {
@@ -421,15 +444,15 @@ void store_carried(const Backward<T>& scan, const Carried<T>& carried, Vector<T>
 template <class T>
 void backward(const Backward<T>& scan, std::int64_t batch, std::int64_t unit, T* scratch) {
   const auto [first, count] = groups_of_unit(scan, unit);
-  const std::int64_t row = 2 * scan.states;
-  T* grad_BC = scan.grad_BC_parts + (batch * scan.units + unit) * scan.length * row;
+  const std::int64_t size = scan.length * scan.states;
+  T* grad_BC = scan.grad_BC_parts + (batch * scan.units + unit) * 2 * size;
   Vector<T>* start = reinterpret_cast<Vector<T>*>(scratch);
   Carried<T> carried[kGroupsPerUnit];
   for (std::int64_t k = 0; k < count; ++k)
     carried[k] = start_gradients(scan, group_of(scan, batch, first + k), start + (1 + 4 * k) * scan.states);
   for (std::int64_t index = scan.chunks() - 1; index >= 0; --index) {
-    const std::int64_t begin = index * kChunk * row, end = (index + 1) * kChunk * row, last = scan.length * row;
-    for (std::int64_t i = begin; i < end && i < last; ++i) grad_BC[i] = T(0);
+    const std::int64_t begin = index * kChunk * scan.states, end = begin + kChunk * scan.states;
+    for (std::int64_t i = begin; i < end && i < size; ++i) grad_BC[i] = grad_BC[size + i] = T(0);
     for (std::int64_t k = 0; k < count; ++k) backward_chunk(scan, index, carried[k], grad_BC, start);
   }
   for (std::int64_t k = 0; k < count; ++k) store_carried(scan, carried[k], start);

@@ -43,7 +43,7 @@ struct Backward : Inputs<T> {
   T* grad_A_parts;           // [B, D, N]
   T* grad_D_parts;           // [B, D]
   T* grad_delta_bias_parts;  // [B, D]
-  T* grad_BC_parts;          // [B, units, L, 2, N]
+  T* grad_BC_parts;          // [B, units, 2, L, N]
 };
 
 /// The loops of one instruction set.

@@ -5,7 +5,7 @@
 // linker would keep one copy, perhaps the one that this processor cannot run.
 #include <cstdint>
 #include <utility>
-#if defined(__x86_64__)
+#if defined(__AVX512F__)
 #include <immintrin.h>
 #endif
 
@@ -104,41 +104,55 @@ struct Exp2Polynomial<double> {  // Taylor, ln(2)^(k+1) / (k+1)!; the remainder 
       1.3691488853904128881e-12};
 };
 
-/// a > b ? a : b, so that a NaN in b stays; smaller likewise.
-template <class T>
-M3D_INLINE Vector<T> larger(Vector<T> a, Vector<T> b) {
 #if defined(__AVX512F__)
-  if constexpr (sizeof(T) == 4) return (Vector<T>)_mm512_maskz_max_ps(0xFFFF, (__m512)a, (__m512)b);
-#elif defined(__AVX2__)
-  if constexpr (sizeof(T) == 4) return (Vector<T>)_mm256_max_ps((__m256)a, (__m256)b);
-#endif
-  return a > b ? a : b;
+/// x = whole + x', |x'| <= 1/2; x becomes x'. The forms with a mask: those without warn falsely in GCC 12.
+template <class T>
+M3D_INLINE Vector<T> split_whole(Vector<T>& x) {
+  constexpr int nearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+  Vector<T> whole;
+  if constexpr (sizeof(T) == 4)
+    whole = (Vector<T>)_mm512_maskz_roundscale_ps(0xFFFF, (__m512)x, nearest);
+  else
+    whole = (Vector<T>)_mm512_maskz_roundscale_pd(0xFF, (__m512d)x, nearest);
+  x -= whole;
+  return whole;
+}
+/// p 2^whole, with underflow and overflow as they should be.
+template <class T>
+M3D_INLINE Vector<T> scale(Vector<T> p, Vector<T> whole) {
+  if constexpr (sizeof(T) == 4)
+    return (Vector<T>)_mm512_maskz_scalef_ps(0xFFFF, (__m512)p, (__m512)whole);
+  else
+    return (Vector<T>)_mm512_maskz_scalef_pd(0xFF, (__m512d)p, (__m512d)whole);
+}
+#else
+/// x = whole + x', |x'| <= 1/2; x becomes x', and the result has `whole` in its low bits. x is clamped first to what
+/// the exponent can hold, so underflow ends at 2^(1 - largest_exponent) and overflow at 2^largest_exponent; written so
+/// that NaN stays NaN.
+template <class T>
+M3D_INLINE Vector<T> split_whole(Vector<T>& x) {
+  using Types = VectorTypes<T>;
+  const Vector<T> low = broadcast<T>(1 - Types::largest_exponent), high = broadcast<T>(Types::largest_exponent);
+  x = x < low ? low : x;
+  x = x > high ? high : x;
+  const Vector<T> shifted = x + Types::round_to_integer;
+  x -= shifted - Types::round_to_integer;
+  return shifted;
 }
 template <class T>
-M3D_INLINE Vector<T> smaller(Vector<T> a, Vector<T> b) {
-#if defined(__AVX512F__)
-  if constexpr (sizeof(T) == 4) return (Vector<T>)_mm512_maskz_min_ps(0xFFFF, (__m512)a, (__m512)b);
-#elif defined(__AVX2__)
-  if constexpr (sizeof(T) == 4) return (Vector<T>)_mm256_min_ps((__m256)a, (__m256)b);
-#endif
-  return a < b ? a : b;
+M3D_INLINE Vector<T> scale(Vector<T> p, Vector<T> whole) {
+  return (Vector<T>)((IntegerVector<T>)p + ((IntegerVector<T>)whole << VectorTypes<T>::mantissa_bits));
 }
+#endif
 
 /// 2^x of `count` vectors at once, in place: one after another, the long chain of each would leave the units idle.
-/// Underflow ends at 2^(1 - largest_exponent) instead of zero, overflow at 2^largest_exponent; NaN stays NaN.
 template <class T, int count>
 M3D_INLINE void exp2_all(Vector<T>* x) {
-  using Types = VectorTypes<T>;
   using Polynomial = Exp2Polynomial<T>;
-  Vector<T> p[count];
-  IntegerVector<T> exponent[count];
+  Vector<T> p[count], whole[count];
 #pragma GCC unroll 8
   for (int k = 0; k < count; ++k) {
-    x[k] = larger<T>(broadcast<T>(1 - Types::largest_exponent), x[k]);
-    x[k] = smaller<T>(broadcast<T>(Types::largest_exponent), x[k]);
-    const Vector<T> shifted = x[k] + Types::round_to_integer;
-    x[k] -= shifted - Types::round_to_integer;
-    exponent[k] = (IntegerVector<T>)shifted << Types::mantissa_bits;
+    whole[k] = split_whole<T>(x[k]);
     p[k] = broadcast<T>(Polynomial::coefficient[Polynomial::terms - 1]);
   }
 #pragma GCC unroll 16
@@ -146,10 +160,7 @@ M3D_INLINE void exp2_all(Vector<T>* x) {
 #pragma GCC unroll 8
     for (int k = 0; k < count; ++k) p[k] = p[k] * x[k] + Polynomial::coefficient[term];
 #pragma GCC unroll 8
-  for (int k = 0; k < count; ++k) {
-    p[k] = p[k] * x[k] + T(1);
-    x[k] = (Vector<T>)((IntegerVector<T>)p[k] + exponent[k]);
-  }
+  for (int k = 0; k < count; ++k) x[k] = scale<T>(p[k] * x[k] + T(1), whole[k]);
 }
 
 template <class T>
