@@ -264,12 +264,15 @@ std::vector<RunConfig> expand(const SuiteRequest& request) {
   std::vector<RunConfig> runs;
   for (const auto& dataset : request.datasets)
     for (const int fold : request.folds)
-      for (const auto seed : request.seeds.empty() ? plan.suite.seeds : request.seeds)
+      for (const auto seed : request.seeds.empty() ? plan.suite.seeds : request.seeds) {
+        int position = 0;
         for (const auto* architecture : plan.architectures)
           for (const auto& point : points_of(plan.axes, *architecture)) {
             runs.push_back(make_run(plan, dataset, *architecture, point));
+            runs.back().position = position++;
             finish_run(runs.back(), plan, fold, seed);
           }
+      }
   skip_repetitions(runs);
   return shard_of(runs, request);
 }

@@ -71,6 +71,7 @@ Json RunConfig::to_json() const {
   return {{"suite", suite}, {"dataset", dataset},     {"architecture", architecture},
           {"name", name},   {"axes", axes},           {"fold", fold},
           {"seed", seed},   {"precision", precision}, {"device", device},
+          {"position", position},
           {"model", model}, {"settings", settings}};
 }
 
@@ -95,6 +96,7 @@ RunConfig RunConfig::from_json(const Json& json, const std::string& where) {
   config.seed = get<std::uint64_t>(json, "seed", where);
   config.precision = get<std::string>(json, "precision", where);
   config.device = get<std::string>(json, "device", where);
+  config.position = get<int>(json, "position", where);
   return config;
 }
 

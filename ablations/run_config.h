@@ -23,6 +23,7 @@ struct RunConfig {
   std::uint64_t seed = 0;
   std::string precision = "fp32";
   std::string device = "cpu";
+  int position = 0;          // place in the suite, the same for every dataset, fold and seed: the order of tables
   std::string skip_reason;   // from the suite's `exclude`; empty when the run is to be done
 
   /// What identifies the experiment, keys sorted: dataset, architecture, model, settings (without those that cannot change a result), fold, seed, precision.

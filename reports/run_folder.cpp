@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <set>
 #include <sstream>
+#include <tuple>
 
 #include "common/atomic_file.h"
 #include "common/error.h"
@@ -132,6 +133,7 @@ void read_config(const fs::path& file, Run& run) {
   const Json config = YamlDocument::load(file).root();
   if (config.contains("architecture_title")) run.title = text_of(config, "architecture_title");
   if (config.contains("architecture_family")) run.family = text_of(config, "architecture_family");
+  if (config.contains("position")) run.position = config.at("position").get<std::int64_t>();
   if (config.contains("dataset_folder")) run.dataset_folder = text_of(config, "dataset_folder");
   flatten(object_or_empty(config, "model"), "model", run.settings);
   flatten(object_or_empty(config, "settings"), "", run.settings);
@@ -271,7 +273,8 @@ FoundRuns find_runs(const std::vector<fs::path>& folders) {
   }
   drop_repeated(found);
   std::sort(found.runs.begin(), found.runs.end(), [](const Run& a, const Run& b) {
-    return std::pair(provenance_of(a, "started"), a.folder) < std::pair(provenance_of(b, "started"), b.folder);
+    return std::tuple(a.position, provenance_of(a, "started"), a.folder) <
+           std::tuple(b.position, provenance_of(b, "started"), b.folder);
   });
   return found;
 }

@@ -46,6 +46,7 @@ struct Run {
   std::string suite, dataset, architecture;
   std::string title, family;  // of the architecture, for people; from config.yaml, else the name and ""
   std::vector<std::pair<std::string, std::string>> axes;  // name, value as text; in the record's order
+  std::int64_t position = 0;                              // in the suite; 0 where config.yaml does not say
   std::map<std::string, std::string> settings;            // "model.<option>", "train.epochs" …, without seeds
   int fold = 0;
   std::uint64_t seed = 0;
@@ -71,7 +72,7 @@ struct DamagedRun {
 };
 
 struct FoundRuns {
-  std::vector<Run> runs;  // in the order in which they were started
+  std::vector<Run> runs;  // in the suite's order, then as they were started
   std::vector<DamagedRun> damaged;
   std::vector<std::filesystem::path> unfinished;  // config.yaml without record.json
   std::vector<std::string> remarks;               // side files that could not be read, repeated experiments

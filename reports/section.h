@@ -26,7 +26,7 @@ struct Configuration {
 
 struct Section {
   std::string suite, dataset;
-  std::vector<Configuration> configurations;  // in the order in which they were started; the first is the baseline
+  std::vector<Configuration> configurations;  // in the runs' order; the first is the baseline
   std::vector<std::string> varied_axes;       // axes with more than one value; "architecture" first where it varies
   std::vector<std::string> setting_notes;     // what the variants are: "Settings A: train.epochs 12."
   std::vector<std::string> classes, groups;   // in the records' order

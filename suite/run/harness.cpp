@@ -4,6 +4,7 @@
 
 #include "common/atomic_file.h"
 #include "common/error.h"
+#include "common/interrupt.h"
 #include "common/log.h"
 #include "suite/profile/profile.h"
 #include "suite/run/execute.h"
@@ -118,6 +119,7 @@ SuiteOutcome execute_runs(std::vector<PlannedRun>& runs, const HarnessOptions& o
   for (std::size_t i = 0; i < runs.size(); ++i) {
     PlannedRun& run = runs[i];
     const bool to_be_done = is_to_be_done(run.state);
+    if (to_be_done && interrupt_requested()) throw Interrupted();
     if (to_be_done) {
       log(LogLevel::info, "run " + std::to_string(i + 1) + " of " + std::to_string(runs.size()) + ": " +
                               run.config.dataset + "/" + run.config.name);

@@ -78,6 +78,7 @@ TEST_CASE("folds, seeds and datasets multiply; a whole comparison comes before t
   request.folds = {0, kFoldEverything};
   request.seeds = {0, 7};
   const auto runs = expand(request);
+  for (std::size_t i = 0; i < runs.size(); ++i) CHECK(runs[i].position == static_cast<int>(i % 2));
   REQUIRE(runs.size() == 8);
   CHECK(names_of(runs)[1] == "toy_mamba-scan_tri-fold0-seed0");
   CHECK(names_of(runs)[2] == "toy_mamba-fold0-seed7");

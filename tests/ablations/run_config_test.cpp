@@ -18,6 +18,7 @@ RunConfig example() {
   run.model = {{"scan", "tri"}, {"width", 8}};
   run.settings = nest_settings(settings_schema().resolve(Json::object(), [](const std::string&) { return ""; }));
   run.seed = 3;
+  run.position = 5;
   return run;
 }
 
@@ -52,6 +53,7 @@ TEST_CASE("the hash follows what decides a result") {
   CHECK_FALSE(changed([](RunConfig& r) { r.settings["train"]["checkpoint_every_steps"] = 1; }));
   CHECK_FALSE(changed([](RunConfig& r) { r.suite = "another"; }));
   CHECK_FALSE(changed([](RunConfig& r) { r.device = "cuda"; }));
+  CHECK_FALSE(changed([](RunConfig& r) { r.position = 5; }));
 }
 
 TEST_CASE("the hash does not follow the order of keys") {

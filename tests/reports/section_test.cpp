@@ -35,8 +35,16 @@ TEST_CASE("runs that differ by seed and fold are one configuration") {
   REQUIRE(sections.size() == 1);
   REQUIRE(sections[0].configurations.size() == 6);
   CHECK(sections[0].varied_axes == std::vector<std::string>{"scan"});
-  CHECK(sections[0].configurations[0].short_label == "single");  // started first
+  CHECK(sections[0].configurations[0].short_label == "single");  // first in the suite
   CHECK(sample_words(sections[0].configurations[0]) == "2 folds × 3 seeds");
+}
+
+TEST_CASE("the baseline is the suite's first point, whichever run was started first") {
+  const TemporaryFolder temporary("section_order");
+  std::vector<SyntheticRun> runs = scanning_suite(1);
+  runs.front().started = "2027-01-01T00:00:00Z";
+  const FoundRuns all = found(temporary, runs);
+  CHECK(sections_of(all.runs)[0].configurations[0].short_label == "single");
 }
 
 TEST_CASE("runs trained otherwise are not averaged, and say what differs") {

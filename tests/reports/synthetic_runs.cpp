@@ -184,6 +184,7 @@ fs::path write_run(const fs::path& root, const SyntheticRun& run) {
                  {"axes", run.axes},
                  {"model", run.axes},
                  {"settings", {{"train", {{"epochs", 12}}}}},
+                 {"position", run.position},
                  {"seed", run.seed}};
   write_atomically(folder / "config.yaml", to_yaml(config));
   if (run.status == "ok") write_atomically(folder / "log.csv", log_text(run));
@@ -200,6 +201,7 @@ std::vector<SyntheticRun> scanning_suite(int seeds) {
     for (std::size_t i = 0; i < strategies.size(); ++i) {
       SyntheticRun run;
       run.axes = {{"scan", strategies[i].first}};
+      run.position = static_cast<int>(i);
       run.seed = static_cast<std::uint64_t>(seed);
       run.dice = strategies[i].second + 0.004 * (seed % 3 - 1);
       run.parameters = 1.2e6 + 5e4 * static_cast<double>(i);

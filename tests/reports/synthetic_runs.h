@@ -31,6 +31,7 @@ struct SyntheticRun {
   double dice = 0.85;  // of the anatomy group; classes and cases spread around it
   int cases = 8;
   double parameters = 1.2e6, macs = 3.4e9;
+  int position = 0;
   std::string started = "2026-01-05T10:00:00Z";
   std::string dataset_folder = {};
 };
