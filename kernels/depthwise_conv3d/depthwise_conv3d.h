@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <optional>
+#include <vector>
 
 namespace m3d {
 
@@ -14,5 +15,11 @@ namespace m3d {
 /// meta tensors too.
 at::Tensor depthwise_conv3d(const at::Tensor& x, const at::Tensor& weight,
                             const std::optional<at::Tensor>& bias = std::nullopt, bool silu = false);
+
+/// Several of them of the same x in one pass over it (MSv4's kernels 3, 5, 7), one to four weights with a bias each (or
+/// nullopt each): [B, S, D, H, W, C] in the order of the weights. Otherwise as depthwise_conv3d; the dispatcher sees
+/// m3d::depthwise_conv3d_multiscale.
+at::Tensor depthwise_conv3d_multiscale(const at::Tensor& x, const std::vector<at::Tensor>& weights,
+                                       const std::vector<std::optional<at::Tensor>>& biases, bool silu = false);
 
 }  // namespace m3d

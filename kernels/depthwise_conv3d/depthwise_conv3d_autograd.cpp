@@ -1,5 +1,5 @@
 // Autograd of the depthwise convolution: decomposes into m3d::depthwise_conv3d_forward on every device. Saved for the
-// backward: x, the weight and SiLU's argument. All gradients are written anew. There is no second derivative.
+// backward: x, the weights and SiLU's argument. All gradients are written anew. There is no second derivative.
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
@@ -12,40 +12,77 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
+constexpr std::size_t kMostScales = 4;
+
 struct DepthwiseConv3d : torch::autograd::Function<DepthwiseConv3d> {
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
-                            const OptionalTensor& bias, bool silu) {
-    const auto [y, before_silu] = depthwise_conv3d_operators::forward(x, weight, bias, silu, true);
-    context->save_for_backward({x, weight, silu ? before_silu : at::Tensor()});
-    context->saved_data["has_bias"] = bias.has_value();
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, at::TensorList weights,
+                            at::TensorList biases, bool silu) {
+    OptionalTensors given;
+    for (const at::Tensor& bias : biases) given.push_back(bias);
+    const auto [y, before_silu] = depthwise_conv3d_operators::forward(x, weights, given, silu, true);
+    variable_list saved = {x, silu ? before_silu : at::Tensor()};
+    saved.insert(saved.end(), weights.begin(), weights.end());
+    context->save_for_backward(saved);
     return y;
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     TORCH_CHECK(!at::GradMode::is_enabled(), "depthwise_conv3d: has no second derivative (create_graph)");
     const variable_list saved = context->get_saved_variables();
-    const OptionalTensor before_silu = saved[2].defined() ? OptionalTensor(saved[2]) : std::nullopt;
-    const auto [grad_x, grad_weight, grad_bias] =
-        depthwise_conv3d_operators::backward(gradients[0], saved[0], saved[1], before_silu);
-    const bool has_bias = context->saved_data["has_bias"].toBool();
-    return {grad_x, grad_weight, has_bias ? grad_bias : at::Tensor(), at::Tensor()};
+    const variable_list weights(saved.begin() + 2, saved.end());
+    const OptionalTensor before_silu = saved[1].defined() ? OptionalTensor(saved[1]) : std::nullopt;
+    const auto [grad_x, grad_weights, grad_biases] =
+        depthwise_conv3d_operators::backward(gradients[0], saved[0], weights, before_silu);
+    variable_list result = {grad_x};
+    result.insert(result.end(), grad_weights.begin(), grad_weights.end());
+    result.insert(result.end(), grad_biases.begin(), grad_biases.end());
+    result.emplace_back();  // silu
+    return result;
   }
 };
 
-at::Tensor depthwise_conv3d_any(const at::Tensor& x, const at::Tensor& weight, const OptionalTensor& bias, bool silu) {
-  ArgumentChecks("depthwise_conv3d", "x", x, 5)
-      .dimensions("weight", weight, 5, "[C, 1, kd, kh, kw]")
+void check(const ArgumentChecks& checks, const char* op, const at::Tensor& x, const at::Tensor& weight,
+           const OptionalTensor& bias) {
+  checks.dimensions("weight", weight, 5, "[C, 1, kd, kh, kw]")
       .shape("weight", weight, {x.size(4), 1, weight.size(2), weight.size(3), weight.size(4)}, "[C, 1, kd, kh, kw]")
       .shape("bias", bias, {x.size(4)}, "[C]");
   for (std::int64_t axis = 2; axis < 5; ++axis)
-    TORCH_CHECK(weight.size(axis) % 2 == 1, "depthwise_conv3d: weight must have odd kernel sizes, has shape ",
-                weight.sizes());
-  if (wants_gradient({x, weight, bias})) return DepthwiseConv3d::apply(x, weight, bias, silu);
-  return std::get<0>(forward(x, weight, bias, silu, false));
+    TORCH_CHECK(weight.size(axis) % 2 == 1, op, ": weight must have odd kernel sizes, has shape ", weight.sizes());
+}
+
+at::Tensor run(const at::Tensor& x, at::TensorList weights, const OptionalTensors& biases, bool silu) {
+  bool differentiate = wants_gradient({x});
+  for (std::size_t s = 0; s < weights.size(); ++s)
+    differentiate = differentiate || wants_gradient({weights[s], OptionalTensor(biases[s])});
+  if (!differentiate) return std::get<0>(forward(x, weights, biases, silu, false));
+  variable_list present;  // autograd takes no absent tensors in a list
+  for (const OptionalTensor& bias : biases) present.push_back(bias ? *bias : at::zeros({x.size(4)}, x.options()));
+  return DepthwiseConv3d::apply(x, weights, at::TensorList(present), silu);
+}
+
+at::Tensor one_scale(const at::Tensor& x, const at::Tensor& weight, const OptionalTensor& bias, bool silu) {
+  check(ArgumentChecks("depthwise_conv3d", "x", x, 5), "depthwise_conv3d", x, weight, bias);
+  OptionalTensors biases;
+  biases.push_back(bias);
+  return run(x, {weight}, biases, silu).squeeze(1);
+}
+
+at::Tensor several_scales(const at::Tensor& x, at::TensorList weights, const OptionalTensors& biases, bool silu) {
+  constexpr const char* op = "depthwise_conv3d_multiscale";
+  TORCH_CHECK(!weights.empty() && weights.size() <= kMostScales, op, ": weights must be 1 to ", kMostScales,
+              " tensors, got ", weights.size());
+  TORCH_CHECK(biases.size() == weights.size(), op, ": biases must be as many as weights (", weights.size(), "), got ",
+              biases.size());
+  const ArgumentChecks checks(op, "x", x, 5);
+  for (std::size_t s = 0; s < weights.size(); ++s) check(checks, op, x, weights[s], biases[s]);
+  return run(x, weights, biases, silu);
 }
 
 }  // namespace
 
-TORCH_LIBRARY_IMPL(m3d, CompositeImplicitAutograd, m) { m.impl("depthwise_conv3d", depthwise_conv3d_any); }
+TORCH_LIBRARY_IMPL(m3d, CompositeImplicitAutograd, m) {
+  m.impl("depthwise_conv3d", one_scale);
+  m.impl("depthwise_conv3d_multiscale", several_scales);
+}
 
 }  // namespace m3d::depthwise_conv3d_operators

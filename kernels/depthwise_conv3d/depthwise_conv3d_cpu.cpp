@@ -28,87 +28,114 @@ Volume<T> volume_of(const at::Tensor& tensor) {
           tensor.stride(3)};
 }
 
-Geometry geometry_of(const at::Tensor& x, const at::Tensor& weight) {
-  return {.batch = x.size(0),
-          .depth = x.size(1),
-          .height = x.size(2),
-          .width = x.size(3),
-          .channels = x.size(4),
-          .kernel_depth = static_cast<int>(weight.size(2)),
-          .kernel_height = static_cast<int>(weight.size(3)),
-          .kernel_width = static_cast<int>(weight.size(4))};
+Kernel kernel_of(const at::Tensor& weight) {
+  return {static_cast<int>(weight.size(2)), static_cast<int>(weight.size(3)), static_cast<int>(weight.size(4))};
+}
+
+Geometry geometry_of(const at::Tensor& x, at::TensorList weights) {
+  TORCH_CHECK(weights.size() <= kMaxScales, "depthwise_conv3d: at most ", kMaxScales, " weights");
+  Geometry geometry{.batch = x.size(0),
+                    .depth = x.size(1),
+                    .height = x.size(2),
+                    .width = x.size(3),
+                    .channels = x.size(4),
+                    .scales = static_cast<int>(weights.size()),
+                    .kernel = {},
+                    .largest = {}};
+  for (std::size_t s = 0; s < weights.size(); ++s) {
+    const Kernel kernel = geometry.kernel[s] = kernel_of(weights[s]);
+    Kernel& largest = geometry.largest;
+    largest = {std::max(largest.depth, kernel.depth), std::max(largest.height, kernel.height),
+               std::max(largest.width, kernel.width)};
+  }
+  return geometry;
 }
 
 std::int64_t groups_of(const Geometry& geometry, int lanes) { return (geometry.channels + lanes - 1) / lanes; }
 
 /// [C, 1, kd, kh, kw] as [groups, taps, lanes], with zeros for the channels that fill the last group.
-at::Tensor pack(const at::Tensor& weight, const Geometry& geometry, int lanes, bool flip) {
-  const std::int64_t groups = groups_of(geometry, lanes);
-  at::Tensor taps = weight.reshape({geometry.channels, geometry.taps()}).t();  // [taps, C]
-  if (flip) taps = taps.flip(0);
-  taps = at::constant_pad_nd(taps, {0, groups * lanes - geometry.channels});
-  return taps.reshape({geometry.taps(), groups, lanes}).transpose(0, 1).contiguous();
+at::Tensor pack(const at::Tensor& weight, int lanes, bool flip) {
+  const std::int64_t channels = weight.size(0), taps = kernel_of(weight).taps();
+  const std::int64_t groups = (channels + lanes - 1) / lanes;
+  at::Tensor packed = weight.reshape({channels, taps}).t();  // [taps, C]
+  if (flip) packed = packed.flip(0);
+  packed = at::constant_pad_nd(packed, {0, groups * lanes - channels});
+  return packed.reshape({taps, groups, lanes}).transpose(0, 1).contiguous();
 }
 
-/// piece(Piece, scratch) for every piece, on all threads.
+/// piece(Piece, scratch) for every piece, on all threads. Neighbouring groups of channels follow each other: their
+/// voxels are neighbours in memory.
 template <class T, class Run>
 void for_each_box(const Geometry& geometry, const at::TensorOptions& options, const Run& run) {
   const std::int64_t groups = groups_of(geometry, loops<T>().lanes), tiles = geometry.tiles();
   const std::int64_t voxels = std::min(geometry.depth, kDepthTile) * geometry.tile_height() * geometry.width;
-  const std::int64_t work = voxels * loops<T>().lanes * geometry.taps();
+  const std::int64_t work = voxels * loops<T>().lanes * geometry.largest.taps();
   for_each_piece(geometry.batch * groups * tiles, work, [&](std::int64_t begin, std::int64_t end) {
     const at::Tensor scratch = at::empty({loops<T>().scratch_size(geometry)}, options);
     for (std::int64_t i = begin; i < end; ++i)
-      run(Piece{i / (groups * tiles), i / tiles % groups, i % tiles}, scratch.data_ptr<T>());
+      run(Piece{i / (groups * tiles), i % groups, i / groups % tiles}, scratch.data_ptr<T>());
   });
 }
 
-ForwardResult forward_cpu(const at::Tensor& x_, const at::Tensor& weight, const OptionalTensor& bias_, bool silu,
+ForwardResult forward_cpu(const at::Tensor& x_, at::TensorList weights, const OptionalTensors& biases, bool silu,
                           bool keep_before_silu) {
-  const at::Tensor x = with_dense_rows(x_), bias = bias_ ? bias_->contiguous() : at::Tensor();
-  const at::Tensor y = at::empty(x.sizes(), x.options());
+  const at::Tensor x = with_dense_rows(x_);
+  std::vector<std::int64_t> sizes = x.sizes().vec();
+  sizes.insert(sizes.begin() + 1, static_cast<std::int64_t>(weights.size()));
+  const at::Tensor y = at::empty(sizes, x.options());
   const bool keep = silu && keep_before_silu;
-  const at::Tensor before_silu = keep ? at::empty(x.sizes(), x.options()) : at::empty({0}, x.options());
+  const at::Tensor before_silu = at::empty(keep ? at::IntArrayRef(sizes) : at::IntArrayRef{0}, x.options());
   AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "depthwise_conv3d", [&] {
-    const Geometry geometry = geometry_of(x, weight);
-    const at::Tensor packed = pack(weight, geometry, loops<scalar_t>().lanes, false);
-    const Forward<scalar_t> conv{geometry,
-                                 volume_of<const scalar_t>(x),
-                                 values_of<scalar_t>(packed),
-                                 values_of<scalar_t>(bias),
-                                 silu,
-                                 volume_of<scalar_t>(y),
-                                 volume_of<scalar_t>(keep ? before_silu : at::Tensor())};
-    for_each_box<scalar_t>(geometry, x.options(), [&](const Piece& piece, scalar_t* scratch) {
+    std::vector<at::Tensor> alive;
+    Forward<scalar_t> conv{geometry_of(x, weights), volume_of<const scalar_t>(x), silu, {}};
+    for (std::size_t s = 0; s < weights.size(); ++s) {
+      const auto scale = static_cast<std::int64_t>(s);
+      const OptionalTensor bias = biases[s];
+      const at::Tensor packed = alive.emplace_back(pack(weights[s], loops<scalar_t>().lanes, false));
+      const at::Tensor dense_bias = alive.emplace_back(bias ? bias->contiguous() : at::Tensor());
+      conv.scale[s] = {values_of<scalar_t>(packed), values_of<scalar_t>(dense_bias),
+                       volume_of<scalar_t>(y.select(1, scale)),
+                       keep ? volume_of<scalar_t>(before_silu.select(1, scale)) : Volume<scalar_t>{}};
+    }
+    for_each_box<scalar_t>(conv, x.options(), [&](const Piece& piece, scalar_t* scratch) {
       loops<scalar_t>().forward(conv, piece, scratch);
     });
   });
   return {y, before_silu};
 }
 
-BackwardResult backward_cpu(const at::Tensor& grad_y_, const at::Tensor& x_, const at::Tensor& weight,
+BackwardResult backward_cpu(const at::Tensor& grad_y_, const at::Tensor& x_, at::TensorList weights,
                             const OptionalTensor& before_silu_) {
   const at::Tensor x = with_dense_rows(x_), grad_y = with_dense_rows(grad_y_);
   const at::Tensor before_silu = before_silu_ ? before_silu_->contiguous() : at::Tensor();
   const at::Tensor grad_x = at::empty(x.sizes(), x.options());
-  const Geometry geometry = geometry_of(x, weight);
-  const at::Tensor parts =
-      empty_parts(geometry.batch * geometry.tiles(), {geometry.taps() + 1, geometry.channels}, x.options());
+  const Geometry geometry = geometry_of(x, weights);
+  std::vector<at::Tensor> parts, grad_weights, grad_biases;
+  for (const at::Tensor& weight : weights)
+    parts.push_back(empty_parts(geometry.batch * geometry.tiles(), {kernel_of(weight).taps() + 1, geometry.channels},
+                                x.options()));
   AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "depthwise_conv3d_backward", [&] {
-    const at::Tensor packed = pack(weight, geometry, loops<scalar_t>().lanes, true);
-    const Backward<scalar_t> conv{geometry,
-                                  volume_of<const scalar_t>(x),
-                                  values_of<scalar_t>(packed),
-                                  volume_of<const scalar_t>(before_silu),
-                                  volume_of<const scalar_t>(grad_y),
-                                  volume_of<scalar_t>(grad_x),
-                                  parts.data_ptr<scalar_t>()};
+    std::vector<at::Tensor> alive;
+    Backward<scalar_t> conv{geometry, volume_of<const scalar_t>(x), volume_of<scalar_t>(grad_x), {}};
+    for (std::size_t s = 0; s < weights.size(); ++s) {
+      const auto scale = static_cast<std::int64_t>(s);
+      const at::Tensor packed = alive.emplace_back(pack(weights[s], loops<scalar_t>().lanes, true));
+      conv.scale[s] = {
+          values_of<scalar_t>(packed),
+          before_silu_ ? volume_of<const scalar_t>(before_silu.select(1, scale)) : Volume<const scalar_t>{},
+          volume_of<const scalar_t>(grad_y.select(1, scale)), parts[s].data_ptr<scalar_t>()};
+    }
     for_each_box<scalar_t>(geometry, x.options(), [&](const Piece& piece, scalar_t* scratch) {
       loops<scalar_t>().backward(conv, piece, scratch);
     });
   });
-  const at::Tensor sum = sum_in_order(parts, 0);
-  return {grad_x, sum.narrow(0, 0, geometry.taps()).t().reshape(weight.sizes()), sum.select(0, geometry.taps())};
+  for (std::size_t s = 0; s < weights.size(); ++s) {
+    const at::Tensor sum = sum_in_order(parts[s], 0);
+    const std::int64_t taps = kernel_of(weights[s]).taps();
+    grad_weights.push_back(sum.narrow(0, 0, taps).t().reshape(weights[s].sizes()));
+    grad_biases.push_back(sum.select(0, taps));
+  }
+  return {grad_x, grad_weights, grad_biases};
 }
 
 }  // namespace

@@ -1,9 +1,10 @@
 // The inner loops of the depthwise convolution. A vector holds neighbouring channels. A piece of work is one group of
 // channels and a box of voxels; it walks along the depth with the planes it looks at in a ring, copied into dense
-// vectors with their zero margins: no borders inside the loops, and no rows a power of two apart.
+// vectors with their zero margins: no borders inside the loops, and no rows a power of two apart. Several kernels
+// (scales) read the same ring, whose margins are the largest kernel's.
 //
-// Backward: p = dL/d(convolution) (through SiLU); dx is the convolution of p with the flipped kernel;
-//     dweight[tap] = sum over voxels of p[voxel] x[voxel + tap - centre]
+// Backward: p = dL/d(convolution) (through SiLU), a ring a scale; dx is the sum of the convolutions of the p with the
+// flipped kernels;     dweight[tap] = sum over voxels of p[voxel] x[voxel + tap - centre]
 #include "kernels/depthwise_conv3d/depthwise_conv3d_loops.h"
 
 #include "kernels/simd/vector.h"
@@ -13,7 +14,7 @@ namespace {
 
 using namespace m3d::M3D_ISA;
 
-inline constexpr int kRow = 8;  // outputs in registers at once
+inline constexpr int kBlock = 8;  // outputs in registers at once
 
 /// The box of a piece, and the margins around it.
 template <class T>
@@ -23,35 +24,36 @@ struct Box {
         first_channel(piece.group * kLanes<T>),
         first_plane(piece.tile / g.height_tiles() * kDepthTile),
         first_row(piece.tile % g.height_tiles() * g.tile_height()),
-        columns(g.width + g.kernel_width - 1) {
+        columns(g.width + g.largest.width - 1) {
     const std::int64_t channels = g.channels - first_channel;
     count = static_cast<int>(channels < kLanes<T> ? channels : kLanes<T>);
     planes = g.depth - first_plane < kDepthTile ? g.depth - first_plane : kDepthTile;
     rows = g.height - first_row < g.tile_height() ? g.height - first_row : g.tile_height();
     if (rows < 0) rows = 0;
-    plane_size = (g.tile_height() + g.kernel_height - 1) * columns;
+    plane_size = (g.tile_height() + g.largest.height - 1) * columns;
   }
   std::int64_t batch, first_channel, first_plane, first_row, columns, planes, rows, plane_size;
   int count;
 };
 
-/// Copies plane `d` of the box with its margins; value(d, h, w) gives the vectors inside the volume.
-template <class T, class Value>
-M3D_INLINE void copy_plane(const Geometry& g, const Box<T>& box, std::int64_t d, Vector<T>* plane, const Value& value) {
-  const std::int64_t margin_h = g.kernel_height / 2, margin_w = g.kernel_width / 2;
-  for (std::int64_t r = 0; r < box.rows + g.kernel_height - 1; ++r, plane += box.columns) {
-    const std::int64_t h = box.first_row + r - margin_h;
-    const bool inside = h >= 0 && h < g.height;
-    for (std::int64_t w = -margin_w; w < 0; ++w) plane[margin_w + w] = Vector<T>{};
-    for (std::int64_t w = 0; w < g.width; ++w) plane[margin_w + w] = inside ? value(d, h, w) : Vector<T>{};
-    for (std::int64_t w = g.width; w < g.width + margin_w; ++w) plane[margin_w + w] = Vector<T>{};
-  }
+template <class T, class Element>
+M3D_INLINE Row<Element> row_of(const Volume<Element>& volume, const Box<T>& box, std::int64_t d, std::int64_t h) {
+  return volume.row(box.batch, d, h, box.first_channel);
 }
 
-template <class T>
-M3D_INLINE Vector<T> load_voxel(const Volume<const T>& volume, const Box<T>& box, std::int64_t d, std::int64_t h,
-                                std::int64_t w) {
-  return load_lanes(volume.at(box.batch, d, h, w) + box.first_channel, box.count);
+/// Copies a plane of the box with its margins; values_of(h) gives a function of w for the rows inside the volume.
+template <class T, class ValuesOf>
+M3D_INLINE void copy_plane(const Geometry& g, const Box<T>& box, Vector<T>* plane, const ValuesOf& values_of) {
+  const std::int64_t margin_h = g.largest.height / 2, margin_w = g.largest.width / 2;
+  for (std::int64_t r = 0; r < box.rows + g.largest.height - 1; ++r, plane += box.columns) {
+    const std::int64_t h = box.first_row + r - margin_h;
+    const bool inside = h >= 0 && h < g.height;
+    const auto values = values_of(inside ? h : 0);
+    Vector<T>* row = plane + margin_w;
+    for (std::int64_t w = -margin_w; w < 0; ++w) row[w] = Vector<T>{};
+    for (std::int64_t w = 0; w < g.width; ++w) row[w] = inside ? values(w) : Vector<T>{};
+    for (std::int64_t w = g.width; w < g.width + margin_w; ++w) row[w] = Vector<T>{};
+  }
 }
 
 /// The planes around the one being computed.
@@ -66,7 +68,7 @@ struct Ring {
 /// What runs at plane d, when the planes from d - margin to d + margin are in the rings.
 template <class T, class Load, class Compute>
 M3D_INLINE void walk(const Geometry& g, const Box<T>& box, const Load& load, const Compute& compute) {
-  const std::int64_t margin = g.kernel_depth / 2, end = box.first_plane + box.planes;
+  const std::int64_t margin = g.largest.depth / 2, end = box.first_plane + box.planes;
   const std::int64_t begin = box.first_plane > margin ? box.first_plane - margin : 0;
   std::int64_t loaded = begin;
   for (std::int64_t d = box.first_plane; d < end; ++d) {
@@ -75,118 +77,72 @@ M3D_INLINE void walk(const Geometry& g, const Box<T>& box, const Load& load, con
   }
 }
 
+/// The row that is copied next while row (d, h) is computed. To be prefetched: copying would else wait for every line.
+/// Past the last plane it is harmless.
+template <class T>
+M3D_INLINE Row<const T> row_ahead(const Volume<const T>& volume, const Geometry& g, const Box<T>& box, std::int64_t d,
+                                  std::int64_t h) {
+  return row_of(volume, box, d + g.largest.depth / 2 + 1, h);
+}
+
+template <class T>
+M3D_INLINE void prefetch_voxel(const Row<const T>& row, std::int64_t w) {
+  if (row.data) prefetch<false>(row.at(w));
+}
+
 /// The taps along the depth that meet the volume at plane d.
 struct DepthTaps {
-  DepthTaps(const Geometry& g, std::int64_t d) : margin(g.kernel_depth / 2) {
+  DepthTaps(const Geometry& g, const Kernel& kernel, std::int64_t d) : margin(kernel.depth / 2) {
     first = d < margin ? margin - d : 0;
-    end = g.depth - d + margin < g.kernel_depth ? g.depth - d + margin : g.kernel_depth;
+    end = g.depth - d + margin < kernel.depth ? g.depth - d + margin : kernel.depth;
   }
   std::int64_t margin, first, end;
 };
 
-/// Adds `taps` taps of one row of the kernel to `count` outputs that are neighbours.
-template <class T, int count, int taps>
-M3D_INLINE void add_taps(Vector<T>* sum, const Vector<T>* x, const Vector<T>* weight) {
-#pragma GCC unroll 8
-  for (int k = 0; k < taps; ++k)
-#pragma GCC unroll 8
-    for (int w = 0; w < count; ++w) sum[w] += weight[k] * x[w + k];
+/// Offset in a ring's plane of the upper left tap of `kernel` for the box's first voxel.
+template <class T>
+M3D_INLINE std::int64_t first_tap(const Geometry& g, const Box<T>& box, const Kernel& kernel) {
+  return (g.largest.height / 2 - kernel.height / 2) * box.columns + g.largest.width / 2 - kernel.width / 2;
 }
 
-/// `count` neighbouring outputs in row r of plane d. width: of the kernel, 0 if not one of the usual.
+/// Adds `taps` taps of one row of the kernel to `count` outputs that are neighbours. Each x is loaded once.
+template <class T, int count, int taps>
+M3D_INLINE void add_taps(Vector<T>* sum, const Vector<T>* x, const Vector<T>* weight) {
+  Vector<T> w[taps];
+#pragma GCC unroll 8
+  for (int k = 0; k < taps; ++k) w[k] = weight[k];
+#pragma GCC unroll 16
+  for (int m = 0; m < count + taps - 1; ++m) {
+    const Vector<T> here = x[m];
+#pragma GCC unroll 8
+    for (int k = 0; k < taps; ++k)
+      if (m - k >= 0 && m - k < count) sum[m - k] += w[k] * here;
+  }
+}
+
+/// Adds to `count` neighbouring outputs in row r of plane d. width: of the kernel, 0 if not one of the usual.
 template <class T, int count, int width>
-M3D_INLINE void convolve(const Geometry& g, const Ring<T>& ring, const Box<T>& box, const Vector<T>* weight,
-                         std::int64_t d, std::int64_t r, std::int64_t w, Vector<T>* out) {
-  const DepthTaps taps(g, d);
+M3D_INLINE void convolve(const Geometry& g, const Kernel& kernel, const Ring<T>& ring, const Box<T>& box,
+                         const Vector<T>* weight, std::int64_t d, std::int64_t r, std::int64_t w, Vector<T>* out) {
+  const DepthTaps taps(g, kernel, d);
+  const std::int64_t offset = first_tap(g, box, kernel) + r * box.columns + w;
   Vector<T> sum[count];
 #pragma GCC unroll 8
   for (int k = 0; k < count; ++k) sum[k] = out[k];
   for (std::int64_t i = taps.first; i < taps.end; ++i) {
-    const Vector<T>* plane = ring.at(d + i - taps.margin) + r * box.columns + w;
-    for (std::int64_t j = 0; j < g.kernel_height; ++j) {
+    const Vector<T>* plane = ring.at(d + i - taps.margin) + offset;
+    for (std::int64_t j = 0; j < kernel.height; ++j) {
       const Vector<T>* row = plane + j * box.columns;
-      const Vector<T>* row_weight = weight + (i * g.kernel_height + j) * g.kernel_width;
+      const Vector<T>* row_weight = weight + (i * kernel.height + j) * kernel.width;
       if constexpr (width > 0) {
         add_taps<T, count, width>(sum, row, row_weight);
       } else {
-        for (int k = 0; k < g.kernel_width; ++k) add_taps<T, count, 1>(sum, row + k, row_weight + k);
+        for (int k = 0; k < kernel.width; ++k) add_taps<T, count, 1>(sum, row + k, row_weight + k);
       }
     }
   }
 #pragma GCC unroll 8
   for (int k = 0; k < count; ++k) out[k] = sum[k];
-}
-
-/// Plane d of the box: store(d, h, w, value) for every voxel.
-template <class T, int width, class Store>
-M3D_INLINE void convolve_plane(const Geometry& g, const Ring<T>& ring, const Box<T>& box, const Vector<T>* weight,
-                               Vector<T> bias, std::int64_t d, const Store& store) {
-  for (std::int64_t r = 0; r < box.rows; ++r) {
-    Vector<T> out[kRow];
-    std::int64_t w = 0;
-    const auto finish = [&](int count) {
-      for (int k = 0; k < count; ++k) store(d, box.first_row + r, w + k, out[k]);
-    };
-    for (; w + kRow <= g.width; w += kRow) {
-      for (int k = 0; k < kRow; ++k) out[k] = bias;
-      convolve<T, kRow, width>(g, ring, box, weight, d, r, w, out);
-      finish(kRow);
-    }
-    for (; w < g.width; ++w) {
-      out[0] = bias;
-      convolve<T, 1, width>(g, ring, box, weight, d, r, w, out);
-      finish(1);
-    }
-  }
-}
-
-/// Adds plane d's share of the gradients of `rows` kernel rows from j on. p and x are planes with margins.
-template <class T, int width, int rows>
-M3D_INLINE void add_weight_gradient(const Geometry& g, const Box<T>& box, const Vector<T>* p, const Vector<T>* x,
-                                    std::int64_t j, Vector<T>* grad) {
-  Vector<T> sum[rows][width]{};
-  p += g.kernel_height / 2 * box.columns + g.kernel_width / 2;
-  x += j * box.columns;
-  for (std::int64_t r = 0; r < box.rows; ++r, p += box.columns, x += box.columns)
-    for (std::int64_t w = 0; w < g.width; ++w) {
-      const Vector<T> p_here = p[w];
-#pragma GCC unroll 4
-      for (int row = 0; row < rows; ++row)
-#pragma GCC unroll 8
-        for (int k = 0; k < width; ++k) sum[row][k] += p_here * x[row * box.columns + w + k];
-    }
-  for (int row = 0; row < rows; ++row)
-    for (int k = 0; k < width; ++k) grad[(j + row) * g.kernel_width + k] += sum[row][k];
-}
-
-template <class T, int width>
-M3D_INLINE void weight_gradient_plane(const Geometry& g, const Box<T>& box, const Ring<T>& p, const Ring<T>& x,
-                                      std::int64_t d, Vector<T>* grad) {
-  constexpr int together = kVectorBytes == 64 || width <= 3 ? 3 : 1;  // sums that fit the registers
-  const DepthTaps taps(g, d);
-  for (std::int64_t i = taps.first; i < taps.end; ++i) {
-    const Vector<T>* plane = x.at(d + i - taps.margin);
-    Vector<T>* plane_grad = grad + i * g.kernel_height * g.kernel_width;
-    if constexpr (width > 0) {
-      std::int64_t j = 0;
-      for (; j + together <= g.kernel_height; j += together)
-        add_weight_gradient<T, width, together>(g, box, p.at(d), plane, j, plane_grad);
-      for (; j < g.kernel_height; ++j) add_weight_gradient<T, width, 1>(g, box, p.at(d), plane, j, plane_grad);
-    } else {
-      for (std::int64_t j = 0; j < g.kernel_height; ++j)
-        for (int k = 0; k < g.kernel_width; ++k)
-          add_weight_gradient<T, 1, 1>(g, box, p.at(d), plane + k, j, plane_grad + k);
-    }
-  }
-}
-
-template <class T>
-void bias_gradient_plane(const Geometry& g, const Box<T>& box, const Vector<T>* p, Vector<T>& grad) {
-  p += g.kernel_height / 2 * box.columns + g.kernel_width / 2;
-  Vector<T> sum{};
-  for (std::int64_t r = 0; r < box.rows; ++r)
-    for (std::int64_t w = 0; w < g.width; ++w) sum += p[r * box.columns + w];
-  grad += sum;
 }
 
 /// run.template operator()<width>() for the kernel's width, 0 for the unusual ones.
@@ -198,63 +154,216 @@ M3D_INLINE void with_width(int width, const Run& run) {
   run.template operator()<0>();
 }
 
+/// block.template operator()<count>(w) for blocks of neighbouring outputs that cover a row.
+template <class Block>
+M3D_INLINE void for_each_block(std::int64_t width, const Block& block) {
+  std::int64_t w = 0;
+  for (; w + kBlock <= width; w += kBlock) block.template operator()<kBlock>(w);
+  for (; w < width; ++w) block.template operator()<1>(w);
+}
+
+/// Adds plane d's share of the gradients of `rows` kernel rows from j on. p and x are planes with margins, x shifted to
+/// the kernel's upper left tap.
+template <class T, int width, int rows>
+M3D_INLINE void add_weight_gradient(const Geometry& g, const Kernel& kernel, const Box<T>& box, const Vector<T>* p,
+                                    const Vector<T>* x, std::int64_t j, Vector<T>* grad) {
+  Vector<T> sum[rows][width]{};
+  p += g.largest.height / 2 * box.columns + g.largest.width / 2;
+  x += j * box.columns;
+  for (std::int64_t r = 0; r < box.rows; ++r, p += box.columns, x += box.columns)
+    for (std::int64_t w = 0; w < g.width; ++w) {
+      const Vector<T> p_here = p[w];
+#pragma GCC unroll 4
+      for (int row = 0; row < rows; ++row)
+#pragma GCC unroll 8
+        for (int k = 0; k < width; ++k) sum[row][k] += p_here * x[row * box.columns + w + k];
+    }
+  for (int row = 0; row < rows; ++row)
+    for (int k = 0; k < width; ++k) grad[(j + row) * kernel.width + k] += sum[row][k];
+}
+
+template <class T, int width>
+M3D_INLINE void weight_gradient_plane(const Geometry& g, const Kernel& kernel, const Box<T>& box, const Ring<T>& p,
+                                      const Ring<T>& x, std::int64_t d, Vector<T>* grad) {
+  constexpr int together = kVectorBytes == 64 || width <= 3 ? 3 : 1;  // sums that fit the registers
+  const DepthTaps taps(g, kernel, d);
+  for (std::int64_t i = taps.first; i < taps.end; ++i) {
+    const Vector<T>* plane = x.at(d + i - taps.margin) + first_tap(g, box, kernel);
+    Vector<T>* plane_grad = grad + i * kernel.height * kernel.width;
+    if constexpr (width > 0) {
+      std::int64_t j = 0;
+      for (; j + together <= kernel.height; j += together)
+        add_weight_gradient<T, width, together>(g, kernel, box, p.at(d), plane, j, plane_grad);
+      for (; j < kernel.height; ++j) add_weight_gradient<T, width, 1>(g, kernel, box, p.at(d), plane, j, plane_grad);
+    } else {
+      for (std::int64_t j = 0; j < kernel.height; ++j)
+        for (int k = 0; k < kernel.width; ++k)
+          add_weight_gradient<T, 1, 1>(g, kernel, box, p.at(d), plane + k, j, plane_grad + k);
+    }
+  }
+}
+
+template <class T>
+void bias_gradient_plane(const Geometry& g, const Box<T>& box, const Vector<T>* p, Vector<T>& grad) {
+  p += g.largest.height / 2 * box.columns + g.largest.width / 2;
+  Vector<T> sum{};
+  for (std::int64_t r = 0; r < box.rows; ++r)
+    for (std::int64_t w = 0; w < g.width; ++w) sum += p[r * box.columns + w];
+  grad += sum;
+}
+
 template <class T>
 std::int64_t ring_size(const Geometry& g) {
-  return g.kernel_depth * (g.tile_height() + g.kernel_height - 1) * (g.width + g.kernel_width - 1);
+  return g.largest.depth * (g.tile_height() + g.largest.height - 1) * (g.width + g.largest.width - 1);
+}
+
+template <class T>
+M3D_INLINE const Vector<T>* weight_of(const T* packed, const Kernel& kernel, const Piece& piece) {
+  return reinterpret_cast<const Vector<T>*>(packed) + piece.group * kernel.taps();
+}
+
+/// Copies plane d of x into the ring.
+template <class T>
+M3D_INLINE void load_plane(const Volume<const T>& x, const Geometry& g, const Box<T>& box, std::int64_t d,
+                           const Ring<T>& ring) {
+  copy_plane<T>(g, box, ring.at(d), [&](std::int64_t h) {
+    return [row = row_of(x, box, d, h), &box](std::int64_t w) { return load_lanes(row.at(w), box.count); };
+  });
+}
+
+/// Row r of plane d for one scale.
+template <class T, int width>
+M3D_INLINE void forward_row(const Forward<T>& conv, int s, const Box<T>& box, const Ring<T>& ring, const Piece& piece,
+                            std::int64_t d, std::int64_t r) {
+  const ForwardScale<T>& scale = conv.scale[s];
+  const std::int64_t h = box.first_row + r;
+  const Row<T> y = row_of(scale.y, box, d, h), before_silu = row_of(scale.before_silu, box, d, h);
+  const Row<T> next_y = row_of(scale.y, box, d, h + 1);
+  const Row<const T> ahead = s == 0 ? row_ahead(conv.x, conv, box, d, h) : Row<const T>{};
+  const Vector<T> bias = scale.bias ? load_lanes(scale.bias + box.first_channel, box.count) : Vector<T>{};
+  const Vector<T>* weight = weight_of(scale.weight, conv.kernel[s], piece);
+  for_each_block(conv.width, [&]<int count>(std::int64_t first) {
+    Vector<T> out[count];
+    for (int k = 0; k < count; ++k) out[k] = bias;
+    convolve<T, count, width>(conv, conv.kernel[s], ring, box, weight, d, r, first, out);
+    for (int k = 0; k < count; ++k) {
+      const std::int64_t w = first + k;
+      prefetch_voxel<T>(ahead, w);
+      prefetch<true>(next_y.at(w));
+      if (before_silu.data) store_lanes(before_silu.at(w), out[k], box.count);
+      store_lanes(y.at(w), conv.silu ? silu<T>(out[k]) : out[k], box.count);
+    }
+  });
 }
 
 template <class T>
 void forward(const Forward<T>& conv, const Piece& piece, T* scratch) {
   const Box<T> box(conv, piece);
-  const Ring<T> ring{reinterpret_cast<Vector<T>*>(scratch), box.plane_size, conv.kernel_depth};
-  const auto* weight = reinterpret_cast<const Vector<T>*>(conv.weight) + piece.group * conv.taps();
-  const Vector<T> bias = conv.bias ? load_lanes(conv.bias + box.first_channel, box.count) : Vector<T>{};
-  const auto load = [&](std::int64_t d) {
-    copy_plane<T>(conv, box, d, ring.at(d), [&](auto z, auto h, auto w) { return load_voxel(conv.x, box, z, h, w); });
-  };
-  const auto store = [&](std::int64_t d, std::int64_t h, std::int64_t w, Vector<T> y) {
-    if (conv.before_silu.data) store_lanes(conv.before_silu.at(box.batch, d, h, w) + box.first_channel, y, box.count);
-    store_lanes(conv.y.at(box.batch, d, h, w) + box.first_channel, conv.silu ? silu<T>(y) : y, box.count);
-  };
-  with_width(conv.kernel_width, [&]<int width>() {
-    walk(conv, box, load, [&](auto d) { convolve_plane<T, width>(conv, ring, box, weight, bias, d, store); });
+  const Ring<T> ring{reinterpret_cast<Vector<T>*>(scratch), box.plane_size, conv.largest.depth};
+  walk(
+      conv, box, [&](std::int64_t d) { load_plane(conv.x, conv, box, d, ring); },
+      [&](std::int64_t d) {
+        for (std::int64_t r = 0; r < box.rows; ++r)
+          for (int s = 0; s < conv.scales; ++s)
+            with_width(conv.kernel[s].width,
+                       [&]<int width>() { forward_row<T, width>(conv, s, box, ring, piece, d, r); });
+      });
+}
+
+/// Row r of plane d of grad_x: the share of scale s is added to `sums`, which begin as zeros and end as grad_x.
+template <class T, int width>
+M3D_INLINE void add_input_gradient(const Backward<T>& conv, int s, const Box<T>& box, const Ring<T>& p,
+                                   const Piece& piece, std::int64_t d, std::int64_t r, Vector<T>* sums) {
+  const std::int64_t h = box.first_row + r;
+  const Row<const T> x = s == 0 ? row_ahead(conv.x, conv, box, d, h) : Row<const T>{};
+  const Row<const T> grad_y = row_ahead(conv.scale[s].grad_y, conv, box, d, h);
+  const Row<const T> before_silu = row_ahead(conv.scale[s].before_silu, conv, box, d, h);
+  const Vector<T>* weight = weight_of(conv.scale[s].flipped_weight, conv.kernel[s], piece);
+  for_each_block(conv.width, [&]<int count>(std::int64_t first) {
+    convolve<T, count, width>(conv, conv.kernel[s], p, box, weight, d, r, first, sums + first);
+    for (int k = 0; k < count; ++k) {
+      prefetch_voxel<T>(x, first + k);
+      prefetch_voxel<T>(grad_y, first + k);
+      prefetch_voxel<T>(before_silu, first + k);
+    }
   });
 }
+
+/// Copies plane d of dL/d(convolution) of one scale into its ring.
+template <class T>
+M3D_INLINE void load_gradient_plane(const BackwardScale<T>& scale, const Geometry& g, const Box<T>& box, std::int64_t d,
+                                    const Ring<T>& ring) {
+  copy_plane<T>(g, box, ring.at(d), [&](std::int64_t h) {
+    return [grad_y = row_of(scale.grad_y, box, d, h), before_silu = row_of(scale.before_silu, box, d, h),
+            &box](std::int64_t w) {
+      const Vector<T> value = load_lanes(grad_y.at(w), box.count);
+      if (!before_silu.data) return value;
+      return Vector<T>(value * silu_derivative<T>(load_lanes(before_silu.at(w), box.count)));
+    };
+  });
+}
+
+/// Where the parts of the backward lie in the scratch memory.
+template <class T>
+struct BackwardScratch {
+  BackwardScratch(const Geometry& g, const Box<T>& box, T* scratch)
+      : x{reinterpret_cast<Vector<T>*>(scratch), box.plane_size, g.largest.depth} {
+    Vector<T>* next = x.planes + ring_size<T>(g);
+    for (int s = 0; s < g.scales; ++s, next += ring_size<T>(g)) p[s] = {next, box.plane_size, g.largest.depth};
+    row = next;
+    next += g.width;
+    for (int s = 0; s < g.scales; ++s) {
+      grad[s] = next;
+      for (std::int64_t k = 0; k <= g.kernel[s].taps(); ++k) *next++ = Vector<T>{};
+    }
+  }
+  Ring<T> x, p[kMaxScales];
+  Vector<T>* row;               // [W]
+  Vector<T>* grad[kMaxScales];  // [taps + 1]
+};
 
 template <class T>
 void backward(const Backward<T>& conv, const Piece& piece, T* scratch) {
   const Box<T> box(conv, piece);
-  const Ring<T> x{reinterpret_cast<Vector<T>*>(scratch), box.plane_size, conv.kernel_depth};
-  const Ring<T> p{x.planes + ring_size<T>(conv), box.plane_size, conv.kernel_depth};
-  Vector<T>* grad = p.planes + ring_size<T>(conv);  // [taps + 1]
-  for (std::int64_t k = 0; k <= conv.taps(); ++k) grad[k] = Vector<T>{};
-  const auto* weight = reinterpret_cast<const Vector<T>*>(conv.flipped_weight) + piece.group * conv.taps();
+  const BackwardScratch<T> memory(conv, box, scratch);
   const auto load = [&](std::int64_t d) {
-    copy_plane<T>(conv, box, d, x.at(d), [&](auto z, auto h, auto w) { return load_voxel(conv.x, box, z, h, w); });
-    copy_plane<T>(conv, box, d, p.at(d), [&](auto z, auto h, auto w) {
-      const Vector<T> value = load_voxel(conv.grad_y, box, z, h, w);
-      if (!conv.before_silu.data) return value;
-      return Vector<T>(value * silu_derivative<T>(load_voxel(conv.before_silu, box, z, h, w)));
-    });
+    load_plane(conv.x, conv, box, d, memory.x);
+    for (int s = 0; s < conv.scales; ++s) load_gradient_plane(conv.scale[s], conv, box, d, memory.p[s]);
   };
-  const auto store = [&](std::int64_t d, std::int64_t h, std::int64_t w, Vector<T> value) {
-    store_lanes(conv.grad_x.at(box.batch, d, h, w) + box.first_channel, value, box.count);
+  const auto input_gradient = [&](std::int64_t d) {
+    for (std::int64_t r = 0; r < box.rows; ++r) {
+      for (std::int64_t w = 0; w < conv.width; ++w) memory.row[w] = Vector<T>{};
+      for (int s = 0; s < conv.scales; ++s)
+        with_width(conv.kernel[s].width, [&]<int width>() {
+          add_input_gradient<T, width>(conv, s, box, memory.p[s], piece, d, r, memory.row);
+        });
+      const Row<T> grad_x = row_of(conv.grad_x, box, d, box.first_row + r);
+      for (std::int64_t w = 0; w < conv.width; ++w) store_lanes(grad_x.at(w), memory.row[w], box.count);
+    }
   };
-  with_width(conv.kernel_width, [&]<int width>() {
-    walk(conv, box, load, [&](auto d) {
-      convolve_plane<T, width>(conv, p, box, weight, Vector<T>{}, d, store);
-      weight_gradient_plane<T, width>(conv, box, p, x, d, grad);
-      bias_gradient_plane<T>(conv, box, p.at(d), grad[conv.taps()]);
-    });
+  walk(conv, box, load, [&](std::int64_t d) {
+    input_gradient(d);
+    for (int s = 0; s < conv.scales; ++s) {
+      const Kernel& kernel = conv.kernel[s];
+      with_width(kernel.width, [&]<int width>() {
+        weight_gradient_plane<T, width>(conv, kernel, box, memory.p[s], memory.x, d, memory.grad[s]);
+      });
+      bias_gradient_plane<T>(conv, box, memory.p[s].at(d), memory.grad[s][kernel.taps()]);
+    }
   });
-  T* part = conv.grad_parts + (piece.batch * conv.tiles() + piece.tile) * (conv.taps() + 1) * conv.channels;
-  for (std::int64_t k = 0; k <= conv.taps(); ++k)
-    store_lanes(part + k * conv.channels + box.first_channel, grad[k], box.count);
+  for (int s = 0; s < conv.scales; ++s) {
+    const std::int64_t sums = conv.kernel[s].taps() + 1;
+    T* part = conv.scale[s].grad_parts + (piece.batch * conv.tiles() + piece.tile) * sums * conv.channels;
+    for (std::int64_t k = 0; k < sums; ++k)
+      store_lanes(part + k * conv.channels + box.first_channel, memory.grad[s][k], box.count);
+  }
 }
 
 template <class T>
 std::int64_t scratch_size(const Geometry& g) {
-  return (2 * ring_size<T>(g) + g.taps() + 1) * kLanes<T>;
+  std::int64_t vectors = (1 + g.scales) * ring_size<T>(g) + g.width;
+  for (int s = 0; s < g.scales; ++s) vectors += g.kernel[s].taps() + 1;
+  return vectors * kLanes<T>;
 }
 
 }  // namespace

@@ -4,28 +4,46 @@
 
 namespace m3d::depthwise_conv3d_loops {
 
+/// Kernels that one pass over x computes at most.
+inline constexpr int kMaxScales = 4;
+
 /// Planes of one piece of work.
-inline constexpr std::int64_t kDepthTile = 8;
+inline constexpr std::int64_t kDepthTile = 16;
+
+/// The voxels of one row, the first channel of each. Null data: the tensor is absent.
+template <class T>
+struct Row {
+  T* data = nullptr;
+  std::int64_t stride = 0;
+  T* at(std::int64_t w) const { return data + w * stride; }
+};
 
 /// A [B, D, H, W, C] tensor whose last dimension is dense. Null data: the tensor is absent.
 template <class T>
 struct Volume {
   T* data = nullptr;
   std::int64_t batch_stride = 0, depth_stride = 0, height_stride = 0, width_stride = 0;
-  T* at(std::int64_t batch, std::int64_t d, std::int64_t h, std::int64_t w) const {
-    return data + batch * batch_stride + d * depth_stride + h * height_stride + w * width_stride;
+  Row<T> row(std::int64_t batch, std::int64_t d, std::int64_t h, std::int64_t first_channel) const {
+    if (!data) return {};
+    return {data + batch * batch_stride + d * depth_stride + h * height_stride + first_channel, width_stride};
   }
+};
+
+struct Kernel {
+  int depth = 1, height = 1, width = 1;
+  std::int64_t taps() const { return std::int64_t(depth) * height * width; }
 };
 
 struct Geometry {
   std::int64_t batch, depth, height, width, channels;
-  int kernel_depth, kernel_height, kernel_width;
-  std::int64_t taps() const { return std::int64_t(kernel_depth) * kernel_height * kernel_width; }
+  int scales;
+  Kernel kernel[kMaxScales];
+  Kernel largest;  // in each direction
   std::int64_t depth_tiles() const { return (depth + kDepthTile - 1) / kDepthTile; }
-  /// Few enough rows that the planes a tile looks at stay in the second-level cache.
+  /// Few enough rows that the planes a tile looks at stay near the second-level cache.
   std::int64_t height_tiles() const {
     constexpr std::int64_t vectors = 8192;  // 512 KiB of 64 bytes
-    const std::int64_t fit = vectors / (kernel_depth * (width + kernel_width - 1)) - (kernel_height - 1);
+    const std::int64_t fit = vectors / (largest.depth * (width + largest.width - 1)) - (largest.height - 1);
     const std::int64_t rows = fit < 8 ? 8 : fit;
     return (height + rows - 1) / rows;
   }
@@ -34,23 +52,34 @@ struct Geometry {
   std::int64_t tiles() const { return depth_tiles() * height_tiles(); }
 };
 
+/// One of the convolutions of x.
+template <class T>
+struct ForwardScale {
+  const T* weight = nullptr;  // [groups, taps, lanes]
+  const T* bias = nullptr;    // [C] or null
+  Volume<T> y, before_silu;   // the latter may be absent
+};
+
 template <class T>
 struct Forward : Geometry {
   Volume<const T> x;
-  const T* weight;  // [groups, taps, lanes]
-  const T* bias;    // [C] or null
   bool silu;
-  Volume<T> y, before_silu;  // the latter may be absent
+  ForwardScale<T> scale[kMaxScales];
+};
+
+template <class T>
+struct BackwardScale {
+  const T* flipped_weight = nullptr;  // [groups, taps, lanes], taps from last to first
+  Volume<const T> before_silu;        // absent: no activation
+  Volume<const T> grad_y;
+  T* grad_parts = nullptr;  // [B, tiles, taps + 1, C]: of the weight, then of the bias
 };
 
 template <class T>
 struct Backward : Geometry {
   Volume<const T> x;
-  const T* flipped_weight;      // [groups, taps, lanes], taps from last to first
-  Volume<const T> before_silu;  // absent: no activation
-  Volume<const T> grad_y;
   Volume<T> grad_x;
-  T* grad_parts;  // [B, tiles, taps + 1, C]: of the weight, then of the bias
+  BackwardScale<T> scale[kMaxScales];
 };
 
 /// A piece of work.
