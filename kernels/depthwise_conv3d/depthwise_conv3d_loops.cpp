@@ -270,21 +270,33 @@ void forward(const Forward<T>& conv, const Piece& piece, T* scratch) {
       });
 }
 
-/// Row r of plane d of grad_x: the share of scale s is added to `sums`, which begin as zeros and end as grad_x.
+/// Row r of plane d of grad_x: each scale adds its share to what the scales before left in `sums` [W]; the last one
+/// writes grad_x.
 template <class T, int width>
 M3D_INLINE void add_input_gradient(const Backward<T>& conv, int s, const Box<T>& box, const Ring<T>& p,
                                    const Piece& piece, std::int64_t d, std::int64_t r, Vector<T>* sums) {
   const std::int64_t h = box.first_row + r;
-  const Row<const T> x = s == 0 ? row_ahead(conv.x, conv, box, d, h) : Row<const T>{};
+  const bool is_first = s == 0, is_last = s == conv.scales - 1;
+  const Row<T> grad_x = row_of(conv.grad_x, box, d, h), next_grad_x = row_of(conv.grad_x, box, d, h + 1);
+  const Row<const T> x = is_first ? row_ahead(conv.x, conv, box, d, h) : Row<const T>{};
   const Row<const T> grad_y = row_ahead(conv.scale[s].grad_y, conv, box, d, h);
   const Row<const T> before_silu = row_ahead(conv.scale[s].before_silu, conv, box, d, h);
   const Vector<T>* weight = weight_of(conv.scale[s].flipped_weight, conv.kernel[s], piece);
   for_each_block(conv.width, [&]<int count>(std::int64_t first) {
-    convolve<T, count, width>(conv, conv.kernel[s], p, box, weight, d, r, first, sums + first);
+    Vector<T> out[count];
+    for (int k = 0; k < count; ++k) out[k] = is_first ? Vector<T>{} : sums[first + k];
+    convolve<T, count, width>(conv, conv.kernel[s], p, box, weight, d, r, first, out);
     for (int k = 0; k < count; ++k) {
-      prefetch_voxel<T>(x, first + k);
-      prefetch_voxel<T>(grad_y, first + k);
-      prefetch_voxel<T>(before_silu, first + k);
+      const std::int64_t w = first + k;
+      prefetch_voxel<T>(x, w);
+      prefetch_voxel<T>(grad_y, w);
+      prefetch_voxel<T>(before_silu, w);
+      if (is_last) {
+        prefetch<true>(next_grad_x.at(w));
+        store_lanes(grad_x.at(w), out[k], box.count);
+      } else {
+        sums[w] = out[k];
+      }
     }
   });
 }
@@ -331,15 +343,11 @@ void backward(const Backward<T>& conv, const Piece& piece, T* scratch) {
     for (int s = 0; s < conv.scales; ++s) load_gradient_plane(conv.scale[s], conv, box, d, memory.p[s]);
   };
   const auto input_gradient = [&](std::int64_t d) {
-    for (std::int64_t r = 0; r < box.rows; ++r) {
-      for (std::int64_t w = 0; w < conv.width; ++w) memory.row[w] = Vector<T>{};
+    for (std::int64_t r = 0; r < box.rows; ++r)
       for (int s = 0; s < conv.scales; ++s)
         with_width(conv.kernel[s].width, [&]<int width>() {
           add_input_gradient<T, width>(conv, s, box, memory.p[s], piece, d, r, memory.row);
         });
-      const Row<T> grad_x = row_of(conv.grad_x, box, d, box.first_row + r);
-      for (std::int64_t w = 0; w < conv.width; ++w) store_lanes(grad_x.at(w), memory.row[w], box.count);
-    }
   };
   walk(conv, box, load, [&](std::int64_t d) {
     input_gradient(d);
