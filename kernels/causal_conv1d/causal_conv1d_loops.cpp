@@ -45,6 +45,13 @@ M3D_INLINE Vector<T> load_token(const Tokens<const T>& tokens, const Tile& tile,
   return token < 0 ? Vector<T>{} : load_lanes(tokens.at(tile.batch, token) + tile.first_channel, tile.count);
 }
 
+/// Asks for a tile's rows while the tile of the same channels before it is computed: it would else wait for every line.
+/// Rows after the last token are harmless.
+template <bool write, class T>
+M3D_INLINE void prefetch_ahead(const Tokens<T>& tokens, const Tile& tile, int step) {
+  prefetch<write>(tokens.at(tile.batch, tile.first_token + kTile + step) + tile.first_channel);
+}
+
 template <class T, int width>
 void forward_tile(const Forward<T>& conv, const Tile& tile) {
   const Kernel<T, width> kernel(conv, tile);
@@ -54,6 +61,8 @@ void forward_tile(const Forward<T>& conv, const Tile& tile) {
   for (int t = 0; t < tile.steps; ++t) {
 #pragma GCC unroll 8
     for (int k = 0; k < width - 1; ++k) window[k] = window[k + 1];
+    prefetch_ahead<false>(conv.x, tile, t);
+    prefetch_ahead<true>(conv.y, tile, t);
     window[width - 1] = load_token(conv.x, tile, tile.first_token + t);
     const Vector<T> y = kernel(window);
     store_lanes(conv.y.at(tile.batch, tile.first_token + t) + tile.first_channel, conv.silu ? silu<T>(y) : y,
@@ -80,6 +89,9 @@ void backward_tile(const Backward<T>& conv, const Tile& tile, T* grad_part, bool
   }
   Vector<T> grad_weight[width]{}, grad_bias{};
   for (int t = 0; t < tile.steps; ++t) {
+    prefetch_ahead<false>(conv.x, tile, t);
+    prefetch_ahead<false>(conv.grad_y, tile, t);
+    prefetch_ahead<true>(conv.grad_x, tile, t);
     Vector<T> grad_x{};
 #pragma GCC unroll 8
     for (int k = 0; k < width; ++k) {
