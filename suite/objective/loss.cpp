@@ -3,6 +3,7 @@
 #include <cmath>
 #include <stdexcept>
 
+#include "suite/objective/region_loss.h"
 #include "suite/objective/softmax_loss.h"
 
 namespace m3d {
@@ -22,25 +23,18 @@ void check(const at::Tensor& logits, const at::Tensor& target, const LossOptions
                                                       : "; expected [B, K >= 2, D, H, W] and int64 [B, D, H, W]"));
 }
 
-/// Sigmoid per region: binary cross-entropy over all elements, Dice over all regions.
-at::Tensor region_loss(const at::Tensor& logits, const at::Tensor& target, const LossOptions& options) {
-  const std::vector<std::int64_t> summed =
-      options.batch_dice ? std::vector<std::int64_t>{0, 2, 3, 4} : std::vector<std::int64_t>{2, 3, 4};
-  const at::Tensor predicted = logits.sigmoid();
-  const at::Tensor overlap = (predicted * target).sum(summed), volume = predicted.sum(summed) + target.sum(summed);
-  const at::Tensor dice = (2 * overlap + kDiceSmoothing) / (volume + kDiceSmoothing).clamp_min(kDiceFloor);
-  const at::Tensor cross_entropy = at::binary_cross_entropy_with_logits(logits, target);
-  return options.cross_entropy_weight * cross_entropy - options.dice_weight * dice.mean();
-}
-
 }  // namespace
 
 at::Tensor segmentation_loss(const at::Tensor& logits, const at::Tensor& target, const LossOptions& options) {
   check(logits, target, options);
   const bool reduced = logits.scalar_type() == at::kHalf || logits.scalar_type() == at::kBFloat16;
   const at::Tensor exact = reduced ? logits.to(at::kFloat) : logits;
-  if (options.region_based) return region_loss(exact, target.to(exact.scalar_type()), options);
-  const at::Tensor flat = exact.flatten(2), classes = target.flatten(1);
+  const at::Tensor flat = exact.flatten(2);
+  if (options.region_based) {
+    const at::Tensor regions = target.to(exact.scalar_type()).flatten(2);
+    return flat.is_cpu() ? fused_region_loss(flat, regions, options) : composite_region_loss(flat, regions, options);
+  }
+  const at::Tensor classes = target.flatten(1);
   return flat.is_cpu() ? fused_softmax_loss(flat, classes, options) : composite_softmax_loss(flat, classes, options);
 }
 

@@ -3,31 +3,13 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <stdexcept>
 
+#include "suite/objective/chunks.h"
+
 namespace m3d {
 namespace {
-
-constexpr std::int64_t kChunk = 4096;  // voxels whose probabilities are visited together; part of the result's bits
-
-/// Sizes of [B, K, N] and how its voxels are cut into chunks.
-struct Layout {
-  std::int64_t batch, classes, voxels;
-  std::int64_t chunks_per_sample() const { return (voxels + kChunk - 1) / kChunk; }
-  std::int64_t chunks() const { return batch * chunks_per_sample(); }
-};
-
-/// One chunk: sample, first voxel and number of voxels.
-struct Chunk {
-  std::int64_t sample, begin, size;
-};
-
-Chunk chunk_at(const Layout& layout, std::int64_t index) {
-  const std::int64_t begin = index % layout.chunks_per_sample() * kChunk;
-  return {index / layout.chunks_per_sample(), begin, std::min(kChunk, layout.voxels - begin)};
-}
 
 /// What the loss needs of a sample (or chunk), by class: sums over voxels that count.
 struct Sums {
@@ -46,19 +28,6 @@ struct Sums {
   double cross_entropy = 0;
   double voxels = 0;
 };
-
-/// Sum in a fixed order that the compiler can vectorise.
-template <class T>
-double sum_of(const T* values, std::int64_t size) {
-  std::array<double, 8> lanes{};
-  std::int64_t i = 0;
-  for (; i + 8 <= size; i += 8)
-    for (std::int64_t lane = 0; lane < 8; ++lane) lanes[static_cast<std::size_t>(lane)] += values[i + lane];
-  for (; i < size; ++i) lanes[0] += values[i];
-  double sum = 0;
-  for (const double lane : lanes) sum += lane;
-  return sum;
-}
 
 /// -log of the softmax at `expected` where the probability itself is too small to carry it.
 template <class T>
@@ -83,7 +52,8 @@ Sums sum_chunk(const Sample<T>& sample, const Layout& layout, const Chunk& chunk
   Sums sums(layout.classes);
   const std::int64_t stride = layout.voxels;
   for (std::int64_t k = 0; k < layout.classes; ++k)
-    sums.predicted[static_cast<std::size_t>(k)] = sum_of(sample.probabilities + k * stride + chunk.begin, chunk.size);
+    sums.predicted[static_cast<std::size_t>(k)] = sum_of_each(
+        chunk.size, [p = sample.probabilities + k * stride + chunk.begin](std::int64_t n) { return p[n]; });
   for (std::int64_t n = chunk.begin; n < chunk.begin + chunk.size; ++n) {
     const std::int64_t expected = sample.target[n];
     const T* probability = sample.probabilities + n;
@@ -231,8 +201,6 @@ at::Tensor differentiate(const at::Tensor& probabilities, const at::Tensor& targ
   });
   return gradient;
 }
-
-Layout layout_of(const at::Tensor& logits) { return {logits.size(0), logits.size(1), logits.size(2)}; }
 
 class FusedSoftmaxLoss : public torch::autograd::Function<FusedSoftmaxLoss> {
  public:

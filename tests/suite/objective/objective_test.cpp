@@ -5,6 +5,7 @@
 #include "common/error.h"
 #include "suite/objective/loss.h"
 #include "suite/objective/optimiser.h"
+#include "suite/objective/region_loss.h"
 #include "suite/objective/softmax_loss.h"
 #include "tests/catch.h"
 
@@ -43,12 +44,31 @@ TEST_CASE("the fused loss and its gradient equal LibTorch's operators", "[loss]"
   CHECK(torch::allclose(gradient_of(fused, fused_in), gradient_of(composite, composite_in), 1e-9, 1e-15));
 }
 
+TEST_CASE("the fused region loss and its gradient equal LibTorch's operators", "[loss]") {
+  LossOptions options;
+  options.region_based = true;
+  options.batch_dice = GENERATE(false, true);
+  options.dice_weight = 0.7;
+  options.cross_entropy_weight = 1.9;
+  const Example e = example(2, GENERATE(1, 5), GENERATE(13, 9001));
+  const double spread = GENERATE(1.0, 30.0);  // sigmoids that saturate, too
+  const torch::Tensor target = (torch::rand_like(e.logits) < 0.3).to(torch::kDouble);
+  const torch::Tensor fused_in = (spread * e.logits).requires_grad_(), composite_in = fused_in.detach().requires_grad_();
+  const torch::Tensor fused = 3 * fused_region_loss(fused_in, target, options);
+  const torch::Tensor composite = 3 * composite_region_loss(composite_in, target, options);
+  CHECK(fused.item<double>() == Approx(composite.item<double>()).epsilon(1e-12));
+  CHECK(torch::allclose(gradient_of(fused, fused_in), gradient_of(composite, composite_in), 1e-9, 1e-15));
+}
+
 TEST_CASE("the loss has the same bits for any number of threads", "[loss]") {
   const Example e = example(2, 6, 30000);
+  const bool regions = GENERATE(false, true);
+  const torch::Tensor target = (e.logits > 1).to(torch::kFloat);
   const auto run = [&](int threads) {
     at::set_num_threads(threads);
     const torch::Tensor logits = e.logits.to(torch::kFloat).requires_grad_();
-    const torch::Tensor loss = fused_softmax_loss(logits, e.classes, {});
+    const torch::Tensor loss =
+        regions ? fused_region_loss(logits, target, {}) : fused_softmax_loss(logits, e.classes, {});
     return std::pair{loss.detach(), gradient_of(loss, logits)};
   };
   const int threads = at::get_num_threads();
