@@ -1,4 +1,4 @@
-// m3d-bench profile: parameters and multiply-accumulates of an architecture, nothing run.
+// m3d-bench profile: what an architecture costs, counted and, if asked, measured.
 #include <cstdio>
 
 #include "ablations/expand.h"
@@ -6,6 +6,9 @@
 #include "common/error.h"
 #include "suite/cli/command.h"
 #include "suite/cli/output.h"
+#include "suite/objective/loss.h"
+#include "suite/objective/optimiser.h"
+#include "suite/profile/profile.h"
 
 namespace m3d {
 namespace {
@@ -16,6 +19,9 @@ struct ProfileOptions {
   std::vector<std::int64_t> patch = {128, 128, 128};
   std::int64_t channels = 1;
   std::int64_t classes = 16;
+  bool measure = false;
+  std::int64_t batch_size = 1, repeats = 5;
+  std::string device = "cpu", precision = "fp32";
   bool json = false;
 };
 
@@ -66,6 +72,55 @@ void print_costs(const Json& costs) {
   print_table(rows);
 }
 
+/// Steps as the Ulike recipe takes them: Dice and cross-entropy with deep supervision, AdamW.
+MeasuredSpeed measure(const Architecture& architecture, const NetworkInput& input, const Json& model,
+                      const ProfileOptions& options) {
+  SpeedRequest request;
+  request.input = input;
+  request.batch_size = options.batch_size;
+  request.repeats = options.repeats;
+  request.device = options.device;
+  request.precision = options.precision;
+  request.loss = [](const std::vector<torch::Tensor>& outputs, const torch::Tensor& target) {
+    return deep_supervision_loss(outputs, target, {});
+  };
+  request.make_optimiser = [](std::vector<torch::Tensor> parameters) {
+    return make_optimiser({{"optimiser", "adamw"}}, std::move(parameters));
+  };
+  return measure_speed(architecture, model, request);
+}
+
+Json timing_json(const Timing& timing) {
+  return {{"median", timing.median}, {"least", timing.least}, {"most", timing.most}};
+}
+
+Json measured_json(const MeasuredSpeed& speed, const ProfileOptions& options) {
+  return {{"batch_size", options.batch_size},
+          {"repeats", options.repeats},
+          {"precision", options.precision},
+          {"device", speed.device},
+          {"training_step_seconds", timing_json(speed.training_step)},
+          {"inference_seconds", timing_json(speed.inference)},
+          {"peak_memory_bytes", speed.peak_memory_bytes ? Json(*speed.peak_memory_bytes) : Json()},
+          {"train_patches_per_second", speed.train_patches_per_second},
+          {"inference_voxels_per_second", speed.inference_voxels_per_second}};
+}
+
+void print_measured(const Json& measured) {
+  const auto seconds = [&](const char* name) {
+    char text[64];
+    const Json& timing = measured[name];
+    std::snprintf(text, sizeof text, "%.4g s (%.4g to %.4g)", timing["median"].get<double>(),
+                  timing["least"].get<double>(), timing["most"].get<double>());
+    return std::string(text);
+  };
+  const Json& memory = measured["peak_memory_bytes"];
+  print_table({{"training step", seconds("training_step_seconds")},
+               {"inference, one patch", seconds("inference_seconds")},
+               {"peak memory of training", memory.is_null() ? "not measurable here" : memory.dump() + " bytes"},
+               {"measured on", measured["device"].get<std::string>()}});
+}
+
 int run_profile(const ProfileOptions& options) {
   const Architecture& architecture = find_architecture(options.architecture);
   const Overrides overrides = parse_assignments(options.set, "--set");
@@ -76,9 +131,11 @@ int run_profile(const ProfileOptions& options) {
   const Json model = resolve_model(architecture, overrides);
   const NetworkInput input{options.channels, options.classes, {options.patch[0], options.patch[1], options.patch[2]}};
   require_divisible(input, architecture, model);
-  const Json costs = costs_json(architecture, input, model, costs_of(architecture, input, model));
+  Json costs = costs_json(architecture, input, model, costs_of(architecture, input, model));
+  if (options.measure) costs["measured"] = measured_json(measure(architecture, input, model, options), options);
   if (options.json) return print_json(costs);
   print_costs(costs);
+  if (options.measure) print_measured(costs["measured"]);
   return 0;
 }
 
@@ -87,12 +144,13 @@ int run_profile(const ProfileOptions& options) {
 void add_profile(CLI::App& app, Command& chosen) {
   auto options = std::make_shared<ProfileOptions>();
   CLI::App* profile = app.add_subcommand("profile",
-                                         "Parameters and multiply-accumulates by operator class (batch 1, all heads "
+                                         "Parameters and multiply-accumulates by operator class (one patch, all heads "
                                          "built; a scan counts 3 a state update). Widths are the paper's unless "
                                          "--set says otherwise.");
   profile->footer(
       "Examples:\n"
       "  m3d-bench profile --architecture ulike_mamba_3d --set scan=tri\n"
+      "  m3d-bench profile --architecture ulike_mamba_3dmt --patch 32,64,64 --measure\n"
       "  m3d-bench profile --architecture ulike_trans_sra --patch 96,96,96 --channels 4 --classes 3 --json");
   profile->add_option("--architecture", options->architecture, "name; see list architectures")->required();
   profile->add_option("--set", options->set, "an option of the architecture, as in scan=tri")->type_name("KEY=VALUE");
@@ -103,6 +161,13 @@ void add_profile(CLI::App& app, Command& chosen) {
   profile->add_option("--channels", options->channels, "input channels (default 1)")->check(CLI::PositiveNumber);
   profile->add_option("--classes", options->classes, "output classes, background included (default 16)")
       ->check(CLI::PositiveNumber);
+  profile->add_flag("--measure", options->measure,
+                    "also time training steps (Dice + cross-entropy, AdamW) and inference, and their memory");
+  profile->add_option("--batch-size", options->batch_size, "with --measure (default 1)")->check(CLI::PositiveNumber);
+  profile->add_option("--repeats", options->repeats, "with --measure, after one warm-up (default 5)")
+      ->check(CLI::PositiveNumber);
+  profile->add_option("--device", options->device, "with --measure: cpu or cuda (default cpu)");
+  profile->add_option("--precision", options->precision, "with --measure: fp32 or bf16 (default fp32)");
   profile->add_flag("--json", options->json, "one JSON document on stdout");
   profile->callback([options, &chosen] { chosen = [options] { return run_profile(*options); }; });
 }

@@ -19,9 +19,9 @@ void wait_for_device(const std::string& device) {
   if (device == "cuda") torch::cuda::synchronize();
 }
 
-/// Median seconds of `repeats` calls after `warmup` uncounted ones.
-double median_seconds(const std::function<void()>& call, std::int64_t warmup, std::int64_t repeats,
-                      const std::string& device) {
+/// `repeats` calls after `warmup` uncounted ones.
+Timing time_calls(const std::function<void()>& call, std::int64_t warmup, std::int64_t repeats,
+                  const std::string& device) {
   std::vector<double> seconds;
   for (std::int64_t i = -warmup; i < repeats; ++i) {
     wait_for_device(device);
@@ -32,7 +32,8 @@ double median_seconds(const std::function<void()>& call, std::int64_t warmup, st
   }
   std::sort(seconds.begin(), seconds.end());
   const std::size_t middle = seconds.size() / 2;
-  return seconds.size() % 2 == 1 ? seconds[middle] : 0.5 * (seconds[middle - 1] + seconds[middle]);
+  const double median = seconds.size() % 2 == 1 ? seconds[middle] : 0.5 * (seconds[middle - 1] + seconds[middle]);
+  return {median, seconds.front(), seconds.back()};
 }
 
 std::vector<std::int64_t> shape_of(std::int64_t batch, std::int64_t channels, const Shape3& patch) {
@@ -47,7 +48,7 @@ torch::Tensor random_target(const SpeedRequest& request) {
   return torch::randint(0, request.input.classes, {request.batch_size, patch[0], patch[1], patch[2]}, torch::kInt64);
 }
 
-double time_training(Network& network, const SpeedRequest& request) {
+Timing time_training(Network& network, const SpeedRequest& request) {
   const torch::Device device = torch_device(request.device);
   const torch::Tensor image =
       torch::randn(shape_of(request.batch_size, request.input.channels, request.input.patch)).to(device);
@@ -65,10 +66,10 @@ double time_training(Network& network, const SpeedRequest& request) {
     request.loss(outputs, target).backward();
     optimiser->step();
   };
-  return median_seconds(step, request.warmup, request.repeats, request.device);
+  return time_calls(step, request.warmup, request.repeats, request.device);
 }
 
-double time_inference(Network& network, const SpeedRequest& request) {
+Timing time_inference(Network& network, const SpeedRequest& request) {
   const torch::NoGradGuard no_gradients;
   network.eval();
   const torch::Tensor image =
@@ -77,7 +78,7 @@ double time_inference(Network& network, const SpeedRequest& request) {
     const AutocastScope autocast(request.device, request.precision);
     network.forward(image);
   };
-  return median_seconds(pass, request.warmup, request.repeats, request.device);
+  return time_calls(pass, request.warmup, request.repeats, request.device);
 }
 
 /// Memory that training needs on top of what is there when this object is made.
@@ -136,10 +137,12 @@ MeasuredSpeed measure_speed(const Architecture& architecture, const Json& option
   const MemoryMeter memory(request.device);
   const std::shared_ptr<Network> network = architecture.build(request.input, options, request.seed);
   network->to(torch_device(request.device));
-  speed.train_patches_per_second = static_cast<double>(request.batch_size) / time_training(*network, request);
+  speed.training_step = time_training(*network, request);
+  speed.train_patches_per_second = static_cast<double>(request.batch_size) / speed.training_step.median;
   speed.peak_memory_bytes = memory.peak_bytes();
+  speed.inference = time_inference(*network, request);
   speed.inference_voxels_per_second =
-      static_cast<double>(voxel_count(request.input.patch)) / time_inference(*network, request);
+      static_cast<double>(voxel_count(request.input.patch)) / speed.inference.median;
   return speed;
 }
 

@@ -38,13 +38,20 @@ struct SpeedRequest {
   std::function<std::unique_ptr<torch::optim::Optimizer>(std::vector<torch::Tensor>)> make_optimiser;
 };
 
+/// Seconds of repeated calls.
+struct Timing {
+  double median = 0, least = 0, most = 0;
+};
+
 struct MeasuredSpeed {
   /// CPU: how far the process's resident memory rose above its value before the network existed, over the warm-up and
   /// timed training steps (Linux's VmHWM, reset through /proc/self/clear_refs; absent where that cannot be written).
   /// CUDA: the allocator's peak.
   std::optional<std::int64_t> peak_memory_bytes;
-  double train_patches_per_second = 0;     // batch size / median seconds of a step: forward, loss, backward, update
-  double inference_voxels_per_second = 0;  // patch voxels / median seconds of a forward pass of one patch
+  Timing training_step;                    // of a batch: forward, loss, backward, update
+  Timing inference;                        // of one patch: forward
+  double train_patches_per_second = 0;     // batch size / median seconds of a step
+  double inference_voxels_per_second = 0;  // patch voxels / median seconds of a forward pass
   std::string device;                      // the processor's name
 };
 

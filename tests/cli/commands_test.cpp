@@ -102,6 +102,19 @@ TEST_CASE("a dry run shows what is left out and why") {
   CHECK(plan["totals"]["skipped"] == 1);
 }
 
+TEST_CASE("profile measures on request") {
+  const Workplace place;
+  const Outcome outcome =
+      run(place, {"profile", "--architecture", "ulike_mamba_3d", "--set", "encoder_embed_dims=[8,8,16,16]",
+                  "stem_channels=8", "--patch", "32,32,32", "--measure", "--repeats", "2", "--json"});
+  INFO(outcome.err);
+  REQUIRE(outcome.exit_code == 0);
+  const Json measured = outcome.json()["measured"];
+  CHECK(measured["training_step_seconds"]["least"] <= measured["training_step_seconds"]["median"]);
+  CHECK(measured["training_step_seconds"]["median"] <= measured["training_step_seconds"]["most"]);
+  CHECK(measured["inference_seconds"]["least"] > 0);
+}
+
 TEST_CASE("profile reproduces the published costs") {
   const fs::path table = reference_folder() / "costs_ulike.json";
   if (!fs::exists(table)) {
