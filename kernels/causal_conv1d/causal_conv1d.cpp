@@ -28,8 +28,8 @@ at::Tensor forward_meta(const at::Tensor& x, const at::Tensor&, const OptionalTe
 
 BackwardResult backward_meta(const at::Tensor&, const at::Tensor& x, const at::Tensor& weight, const OptionalTensor&,
                              bool) {
-  return {at::empty(x.sizes(), x.options()), at::empty(weight.sizes(), x.options()),
-          at::empty({x.size(-1)}, x.options())};
+  return {at::empty(x.sizes(), x.options()), at::empty(weight.sizes(), weight.options()),
+          at::empty({x.size(-1)}, weight.options())};
 }
 
 }  // namespace

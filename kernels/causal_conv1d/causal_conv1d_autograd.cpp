@@ -32,15 +32,18 @@ struct CausalConv1d : torch::autograd::Function<CausalConv1d> {
 };
 
 at::Tensor causal_conv1d_any(const at::Tensor& x, const at::Tensor& weight, const OptionalTensor& bias, bool silu) {
-  ArgumentChecks("causal_conv1d", "x", x, 3)
-      .dimensions("weight", weight, 2, "[C, width]")
-      .shape("weight", weight, {x.size(2), weight.size(1)}, "[C, width]")
-      .shape("bias", bias, {x.size(2)}, "[C]");
+  const ArgumentChecks checks("causal_conv1d", "x", x, 3, /*half_types=*/true);
+  TORCH_CHECK(weight.dim() == 2, "causal_conv1d: weight must be [C, width], has shape ", weight.sizes());
+  checks.parameter("weight", weight, {x.size(2), weight.size(1)}, "[C, width]")
+      .parameter("bias", bias, {x.size(2)}, "[C]");
   TORCH_CHECK(weight.size(1) >= 1 && weight.size(1) <= causal_conv1d_loops::kMaxWidth,
               "causal_conv1d: weight must have a width of 1 to ", causal_conv1d_loops::kMaxWidth, ", has shape ",
               weight.sizes());
-  if (wants_gradient({x, weight, bias})) return CausalConv1d::apply(x, weight, bias, silu);
-  return forward(x, weight, bias, silu);
+  const auto dtype = accumulation_dtype(x.scalar_type());
+  const at::Tensor exact_weight = weight.to(dtype);
+  const OptionalTensor exact_bias = bias ? OptionalTensor(bias->to(dtype)) : std::nullopt;
+  if (wants_gradient({x, weight, bias})) return CausalConv1d::apply(x, exact_weight, exact_bias, silu);
+  return forward(x, exact_weight, exact_bias, silu);
 }
 
 }  // namespace

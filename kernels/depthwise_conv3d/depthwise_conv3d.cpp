@@ -32,8 +32,8 @@ ForwardResult forward_meta(const at::Tensor& x, at::TensorList weights, const Op
 BackwardResult backward_meta(const at::Tensor&, const at::Tensor& x, at::TensorList weights, const OptionalTensor&) {
   std::vector<at::Tensor> grad_weights, grad_biases;
   for (const at::Tensor& weight : weights) {
-    grad_weights.push_back(at::empty(weight.sizes(), x.options()));
-    grad_biases.push_back(at::empty({x.size(-1)}, x.options()));
+    grad_weights.push_back(at::empty(weight.sizes(), weight.options()));
+    grad_biases.push_back(at::empty({x.size(-1)}, weight.options()));
   }
   return {at::empty(x.sizes(), x.options()), grad_weights, grad_biases};
 }

@@ -14,12 +14,16 @@ using torch::autograd::variable_list;
 
 constexpr std::size_t kMostScales = 4;
 
+OptionalTensors present(at::TensorList tensors) {
+  OptionalTensors list;
+  for (const at::Tensor& tensor : tensors) list.push_back(tensor);
+  return list;
+}
+
 struct DepthwiseConv3d : torch::autograd::Function<DepthwiseConv3d> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, at::TensorList weights,
                             at::TensorList biases, bool silu) {
-    OptionalTensors given;
-    for (const at::Tensor& bias : biases) given.push_back(bias);
-    const auto [y, before_silu] = depthwise_conv3d_operators::forward(x, weights, given, silu, true);
+    const auto [y, before_silu] = depthwise_conv3d_operators::forward(x, weights, present(biases), silu, true);
     variable_list saved = {x, silu ? before_silu : at::Tensor()};
     saved.insert(saved.end(), weights.begin(), weights.end());
     context->save_for_backward(saved);
@@ -43,28 +47,35 @@ struct DepthwiseConv3d : torch::autograd::Function<DepthwiseConv3d> {
 
 void check(const ArgumentChecks& checks, const char* op, const at::Tensor& x, const at::Tensor& weight,
            const OptionalTensor& bias) {
-  checks.dimensions("weight", weight, 5, "[C, 1, kd, kh, kw]")
-      .shape("weight", weight, {x.size(4), 1, weight.size(2), weight.size(3), weight.size(4)}, "[C, 1, kd, kh, kw]")
-      .shape("bias", bias, {x.size(4)}, "[C]");
+  TORCH_CHECK(weight.dim() == 5, op, ": weight must be [C, 1, kd, kh, kw], has shape ", weight.sizes());
+  checks.parameter("weight", weight, {x.size(4), 1, weight.size(2), weight.size(3), weight.size(4)},
+                   "[C, 1, kd, kh, kw]")
+      .parameter("bias", bias, {x.size(4)}, "[C]");
   for (std::int64_t axis = 2; axis < 5; ++axis)
     TORCH_CHECK(weight.size(axis) % 2 == 1, op, ": weight must have odd kernel sizes, has shape ", weight.sizes());
 }
 
-at::Tensor run(const at::Tensor& x, at::TensorList weights, const OptionalTensors& biases, bool silu) {
+at::Tensor run(const char* op, const at::Tensor& x, at::TensorList weights, const OptionalTensors& biases, bool silu) {
+  const ArgumentChecks checks(op, "x", x, 5, /*half_types=*/true);
+  const auto dtype = accumulation_dtype(x.scalar_type());
   bool differentiate = wants_gradient({x});
-  for (std::size_t s = 0; s < weights.size(); ++s)
-    differentiate = differentiate || wants_gradient({weights[s], OptionalTensor(biases[s])});
-  if (!differentiate) return std::get<0>(forward(x, weights, biases, silu, false));
-  variable_list present;  // autograd takes no absent tensors in a list
-  for (const OptionalTensor& bias : biases) present.push_back(bias ? *bias : at::zeros({x.size(4)}, x.options()));
-  return DepthwiseConv3d::apply(x, weights, at::TensorList(present), silu);
+  variable_list exact_weights, exact_biases;
+  for (std::size_t s = 0; s < weights.size(); ++s) {
+    const OptionalTensor bias = biases[s];
+    check(checks, op, x, weights[s], bias);
+    differentiate = differentiate || wants_gradient({weights[s], bias});
+    exact_weights.push_back(weights[s].to(dtype));
+    // Autograd takes no absent tensors in a list.
+    exact_biases.push_back(bias ? bias->to(dtype) : at::zeros({x.size(4)}, weights[s].options().dtype(dtype)));
+  }
+  if (differentiate) return DepthwiseConv3d::apply(x, at::TensorList(exact_weights), at::TensorList(exact_biases), silu);
+  return std::get<0>(forward(x, exact_weights, present(exact_biases), silu, false));
 }
 
 at::Tensor one_scale(const at::Tensor& x, const at::Tensor& weight, const OptionalTensor& bias, bool silu) {
-  check(ArgumentChecks("depthwise_conv3d", "x", x, 5), "depthwise_conv3d", x, weight, bias);
   OptionalTensors biases;
   biases.push_back(bias);
-  return run(x, {weight}, biases, silu).squeeze(1);
+  return run("depthwise_conv3d", x, {weight}, biases, silu).squeeze(1);
 }
 
 at::Tensor several_scales(const at::Tensor& x, at::TensorList weights, const OptionalTensors& biases, bool silu) {
@@ -73,9 +84,7 @@ at::Tensor several_scales(const at::Tensor& x, at::TensorList weights, const Opt
               " tensors, got ", weights.size());
   TORCH_CHECK(biases.size() == weights.size(), op, ": biases must be as many as weights (", weights.size(), "), got ",
               biases.size());
-  const ArgumentChecks checks(op, "x", x, 5);
-  for (std::size_t s = 0; s < weights.size(); ++s) check(checks, op, x, weights[s], biases[s]);
-  return run(x, weights, biases, silu);
+  return run(op, x, weights, biases, silu);
 }
 
 }  // namespace

@@ -1,7 +1,6 @@
 // The depthwise convolution on CPU. A piece of work is a batch, a group of channels and a box of voxels, whatever the
 // number of threads; hence the same bits.
 #include <ATen/ATen.h>
-#include <ATen/Dispatch.h>
 #include <torch/library.h>
 
 #include "kernels/checks.h"
@@ -9,6 +8,7 @@
 #include "kernels/depthwise_conv3d/depthwise_conv3d_operators.h"
 #include "kernels/parallel.h"
 #include "kernels/simd/choose.h"
+#include "kernels/simd/storage_types.h"
 #include "kernels/simd/tensor_view.h"
 
 namespace m3d::depthwise_conv3d_operators {
@@ -16,15 +16,15 @@ namespace {
 
 using namespace depthwise_conv3d_loops;
 
-template <class T>
-const Loops<T>& loops() {
-  return M3D_CHOOSE(table, T);
+template <class T, class S>
+const Loops<T, S>& loops() {
+  return M3D_CHOOSE(table, T, S);
 }
 
 template <class T>
 Volume<T> volume_of(const at::Tensor& tensor) {
   if (!tensor.defined()) return {};
-  return {tensor.data_ptr<std::remove_const_t<T>>(), tensor.stride(0), tensor.stride(1), tensor.stride(2),
+  return {static_cast<T*>(tensor.data_ptr()), tensor.stride(0), tensor.stride(1), tensor.stride(2),
           tensor.stride(3)};
 }
 
@@ -65,13 +65,13 @@ at::Tensor pack(const at::Tensor& weight, int lanes, bool flip) {
 
 /// piece(Piece, scratch) for every piece, on all threads. Neighbouring groups of channels follow each other: their
 /// voxels are neighbours in memory.
-template <class T, class Run>
+template <class T, class S, class Run>
 void for_each_box(const Geometry& geometry, const at::TensorOptions& options, const Run& run) {
-  const std::int64_t groups = groups_of(geometry, loops<T>().lanes), tiles = geometry.tiles();
+  const std::int64_t groups = groups_of(geometry, loops<T, S>().lanes), tiles = geometry.tiles();
   const std::int64_t voxels = std::min(geometry.depth, kDepthTile) * geometry.tile_height() * geometry.width;
-  const std::int64_t work = voxels * loops<T>().lanes * geometry.largest.taps();
+  const std::int64_t work = voxels * loops<T, S>().lanes * geometry.largest.taps();
   for_each_piece(geometry.batch * groups * tiles, work, [&](std::int64_t begin, std::int64_t end) {
-    const at::Tensor scratch = at::empty({loops<T>().scratch_size(geometry)}, options);
+    const at::Tensor scratch = at::empty({loops<T, S>().scratch_size(geometry)}, options);
     for (std::int64_t i = begin; i < end; ++i)
       run(Piece{i / (groups * tiles), i % groups, i / groups % tiles}, scratch.data_ptr<T>());
   });
@@ -85,20 +85,20 @@ ForwardResult forward_cpu(const at::Tensor& x_, at::TensorList weights, const Op
   const at::Tensor y = at::empty(sizes, x.options());
   const bool keep = silu && keep_before_silu;
   const at::Tensor before_silu = at::empty(keep ? at::IntArrayRef(sizes) : at::IntArrayRef{0}, x.options());
-  AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "depthwise_conv3d", [&] {
+  with_storage("depthwise_conv3d", x.scalar_type(), [&]<class T, class S>() {
     std::vector<at::Tensor> alive;
-    Forward<scalar_t> conv{geometry_of(x, weights), volume_of<const scalar_t>(x), silu, {}};
+    Forward<T, S> conv{geometry_of(x, weights), volume_of<const S>(x), silu, {}};
     for (std::size_t s = 0; s < weights.size(); ++s) {
       const auto scale = static_cast<std::int64_t>(s);
       const OptionalTensor bias = biases[s];
-      const at::Tensor packed = alive.emplace_back(pack(weights[s], loops<scalar_t>().lanes, false));
+      const at::Tensor packed = alive.emplace_back(pack(weights[s], loops<T, S>().lanes, false));
       const at::Tensor dense_bias = alive.emplace_back(bias ? bias->contiguous() : at::Tensor());
-      conv.scale[s] = {values_of<scalar_t>(packed), values_of<scalar_t>(dense_bias),
-                       volume_of<scalar_t>(y.select(1, scale)),
-                       keep ? volume_of<scalar_t>(before_silu.select(1, scale)) : Volume<scalar_t>{}};
+      conv.scale[s] = {values_of<T>(packed), values_of<T>(dense_bias),
+                       volume_of<S>(y.select(1, scale)),
+                       keep ? volume_of<S>(before_silu.select(1, scale)) : Volume<S>{}};
     }
-    for_each_box<scalar_t>(conv, x.options(), [&](const Piece& piece, scalar_t* scratch) {
-      loops<scalar_t>().forward(conv, piece, scratch);
+    for_each_box<T, S>(conv, weights[0].options(), [&](const Piece& piece, T* scratch) {
+      loops<T, S>().forward(conv, piece, scratch);
     });
   });
   return {y, before_silu};
@@ -113,20 +113,20 @@ BackwardResult backward_cpu(const at::Tensor& grad_y_, const at::Tensor& x_, at:
   std::vector<at::Tensor> parts, grad_weights, grad_biases;
   for (const at::Tensor& weight : weights)
     parts.push_back(empty_parts(geometry.batch * geometry.tiles(), {kernel_of(weight).taps() + 1, geometry.channels},
-                                x.options()));
-  AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "depthwise_conv3d_backward", [&] {
+                                weight.options()));
+  with_storage("depthwise_conv3d", x.scalar_type(), [&]<class T, class S>() {
     std::vector<at::Tensor> alive;
-    Backward<scalar_t> conv{geometry, volume_of<const scalar_t>(x), volume_of<scalar_t>(grad_x), {}};
+    Backward<T, S> conv{geometry, volume_of<const S>(x), volume_of<S>(grad_x), {}};
     for (std::size_t s = 0; s < weights.size(); ++s) {
       const auto scale = static_cast<std::int64_t>(s);
-      const at::Tensor packed = alive.emplace_back(pack(weights[s], loops<scalar_t>().lanes, true));
+      const at::Tensor packed = alive.emplace_back(pack(weights[s], loops<T, S>().lanes, true));
       conv.scale[s] = {
-          values_of<scalar_t>(packed),
-          before_silu_ ? volume_of<const scalar_t>(before_silu.select(1, scale)) : Volume<const scalar_t>{},
-          volume_of<const scalar_t>(grad_y.select(1, scale)), parts[s].data_ptr<scalar_t>()};
+          values_of<T>(packed),
+          before_silu_ ? volume_of<const S>(before_silu.select(1, scale)) : Volume<const S>{},
+          volume_of<const S>(grad_y.select(1, scale)), parts[s].data_ptr<T>()};
     }
-    for_each_box<scalar_t>(geometry, x.options(), [&](const Piece& piece, scalar_t* scratch) {
-      loops<scalar_t>().backward(conv, piece, scratch);
+    for_each_box<T, S>(geometry, weights[0].options(), [&](const Piece& piece, T* scratch) {
+      loops<T, S>().backward(conv, piece, scratch);
     });
   });
   for (std::size_t s = 0; s < weights.size(); ++s) {

@@ -7,7 +7,7 @@
 // flipped kernels;     dweight[tap] = sum over voxels of p[voxel] x[voxel + tap - centre]
 #include "kernels/depthwise_conv3d/depthwise_conv3d_loops.h"
 
-#include "kernels/simd/vector.h"
+#include "kernels/simd/convert.h"
 
 namespace m3d::depthwise_conv3d_loops::M3D_ISA {
 namespace {
@@ -79,14 +79,14 @@ M3D_INLINE void walk(const Geometry& g, const Box<T>& box, const Load& load, con
 
 /// The row that is copied next while row (d, h) is computed. To be prefetched: copying would else wait for every line.
 /// Past the last plane it is harmless.
-template <class T>
-M3D_INLINE Row<const T> row_ahead(const Volume<const T>& volume, const Geometry& g, const Box<T>& box, std::int64_t d,
+template <class T, class S>
+M3D_INLINE Row<const S> row_ahead(const Volume<const S>& volume, const Geometry& g, const Box<T>& box, std::int64_t d,
                                   std::int64_t h) {
   return row_of(volume, box, d + g.largest.depth / 2 + 1, h);
 }
 
-template <class T>
-M3D_INLINE void prefetch_voxel(const Row<const T>& row, std::int64_t w) {
+template <class S>
+M3D_INLINE void prefetch_voxel(const Row<const S>& row, std::int64_t w) {
   if (row.data) prefetch<false>(row.at(w));
 }
 
@@ -223,23 +223,23 @@ M3D_INLINE const Vector<T>* weight_of(const T* packed, const Kernel& kernel, con
 }
 
 /// Copies plane d of x into the ring.
-template <class T>
-M3D_INLINE void load_plane(const Volume<const T>& x, const Geometry& g, const Box<T>& box, std::int64_t d,
+template <class T, class S>
+M3D_INLINE void load_plane(const Volume<const S>& x, const Geometry& g, const Box<T>& box, std::int64_t d,
                            const Ring<T>& ring) {
   copy_plane<T>(g, box, ring.at(d), [&](std::int64_t h) {
-    return [row = row_of(x, box, d, h), &box](std::int64_t w) { return load_lanes(row.at(w), box.count); };
+    return [row = row_of(x, box, d, h), &box](std::int64_t w) { return load_as<T>(row.at(w), box.count); };
   });
 }
 
 /// Row r of plane d for one scale.
-template <class T, int width>
-M3D_INLINE void forward_row(const Forward<T>& conv, int s, const Box<T>& box, const Ring<T>& ring, const Piece& piece,
+template <class T, class S, int width>
+M3D_INLINE void forward_row(const Forward<T, S>& conv, int s, const Box<T>& box, const Ring<T>& ring, const Piece& piece,
                             std::int64_t d, std::int64_t r) {
-  const ForwardScale<T>& scale = conv.scale[s];
+  const ForwardScale<T, S>& scale = conv.scale[s];
   const std::int64_t h = box.first_row + r;
-  const Row<T> y = row_of(scale.y, box, d, h), before_silu = row_of(scale.before_silu, box, d, h);
-  const Row<T> next_y = row_of(scale.y, box, d, h + 1);
-  const Row<const T> ahead = s == 0 ? row_ahead(conv.x, conv, box, d, h) : Row<const T>{};
+  const Row<S> y = row_of(scale.y, box, d, h), before_silu = row_of(scale.before_silu, box, d, h);
+  const Row<S> next_y = row_of(scale.y, box, d, h + 1);
+  const Row<const S> ahead = s == 0 ? row_ahead(conv.x, conv, box, d, h) : Row<const S>{};
   const Vector<T> bias = scale.bias ? load_lanes(scale.bias + box.first_channel, box.count) : Vector<T>{};
   const Vector<T>* weight = weight_of(scale.weight, conv.kernel[s], piece);
   for_each_block(conv.width, [&]<int count>(std::int64_t first) {
@@ -248,16 +248,16 @@ M3D_INLINE void forward_row(const Forward<T>& conv, int s, const Box<T>& box, co
     convolve<T, count, width>(conv, conv.kernel[s], ring, box, weight, d, r, first, out);
     for (int k = 0; k < count; ++k) {
       const std::int64_t w = first + k;
-      prefetch_voxel<T>(ahead, w);
+      prefetch_voxel(ahead, w);
       prefetch<true>(next_y.at(w));
-      if (before_silu.data) store_lanes(before_silu.at(w), out[k], box.count);
-      store_lanes(y.at(w), conv.silu ? silu<T>(out[k]) : out[k], box.count);
+      if (before_silu.data) store_as<T>(before_silu.at(w), out[k], box.count);
+      store_as<T>(y.at(w), conv.silu ? silu<T>(out[k]) : out[k], box.count);
     }
   });
 }
 
-template <class T>
-void forward(const Forward<T>& conv, const Piece& piece, T* scratch) {
+template <class T, class S>
+void forward(const Forward<T, S>& conv, const Piece& piece, T* scratch) {
   const Box<T> box(conv, piece);
   const Ring<T> ring{reinterpret_cast<Vector<T>*>(scratch), box.plane_size, conv.largest.depth};
   walk(
@@ -266,21 +266,21 @@ void forward(const Forward<T>& conv, const Piece& piece, T* scratch) {
         for (std::int64_t r = 0; r < box.rows; ++r)
           for (int s = 0; s < conv.scales; ++s)
             with_width(conv.kernel[s].width,
-                       [&]<int width>() { forward_row<T, width>(conv, s, box, ring, piece, d, r); });
+                       [&]<int width>() { forward_row<T, S, width>(conv, s, box, ring, piece, d, r); });
       });
 }
 
 /// Row r of plane d of grad_x: each scale adds its share to what the scales before left in `sums` [W]; the last one
 /// writes grad_x.
-template <class T, int width>
-M3D_INLINE void add_input_gradient(const Backward<T>& conv, int s, const Box<T>& box, const Ring<T>& p,
+template <class T, class S, int width>
+M3D_INLINE void add_input_gradient(const Backward<T, S>& conv, int s, const Box<T>& box, const Ring<T>& p,
                                    const Piece& piece, std::int64_t d, std::int64_t r, Vector<T>* sums) {
   const std::int64_t h = box.first_row + r;
   const bool is_first = s == 0, is_last = s == conv.scales - 1;
-  const Row<T> grad_x = row_of(conv.grad_x, box, d, h), next_grad_x = row_of(conv.grad_x, box, d, h + 1);
-  const Row<const T> x = is_first ? row_ahead(conv.x, conv, box, d, h) : Row<const T>{};
-  const Row<const T> grad_y = row_ahead(conv.scale[s].grad_y, conv, box, d, h);
-  const Row<const T> before_silu = row_ahead(conv.scale[s].before_silu, conv, box, d, h);
+  const Row<S> grad_x = row_of(conv.grad_x, box, d, h), next_grad_x = row_of(conv.grad_x, box, d, h + 1);
+  const Row<const S> x = is_first ? row_ahead(conv.x, conv, box, d, h) : Row<const S>{};
+  const Row<const S> grad_y = row_ahead(conv.scale[s].grad_y, conv, box, d, h);
+  const Row<const S> before_silu = row_ahead(conv.scale[s].before_silu, conv, box, d, h);
   const Vector<T>* weight = weight_of(conv.scale[s].flipped_weight, conv.kernel[s], piece);
   for_each_block(conv.width, [&]<int count>(std::int64_t first) {
     Vector<T> out[count];
@@ -288,12 +288,12 @@ M3D_INLINE void add_input_gradient(const Backward<T>& conv, int s, const Box<T>&
     convolve<T, count, width>(conv, conv.kernel[s], p, box, weight, d, r, first, out);
     for (int k = 0; k < count; ++k) {
       const std::int64_t w = first + k;
-      prefetch_voxel<T>(x, w);
-      prefetch_voxel<T>(grad_y, w);
-      prefetch_voxel<T>(before_silu, w);
+      prefetch_voxel(x, w);
+      prefetch_voxel(grad_y, w);
+      prefetch_voxel(before_silu, w);
       if (is_last) {
         prefetch<true>(next_grad_x.at(w));
-        store_lanes(grad_x.at(w), out[k], box.count);
+        store_as<T>(grad_x.at(w), out[k], box.count);
       } else {
         sums[w] = out[k];
       }
@@ -302,15 +302,15 @@ M3D_INLINE void add_input_gradient(const Backward<T>& conv, int s, const Box<T>&
 }
 
 /// Copies plane d of dL/d(convolution) of one scale into its ring.
-template <class T>
-M3D_INLINE void load_gradient_plane(const BackwardScale<T>& scale, const Geometry& g, const Box<T>& box, std::int64_t d,
+template <class T, class S>
+M3D_INLINE void load_gradient_plane(const BackwardScale<T, S>& scale, const Geometry& g, const Box<T>& box, std::int64_t d,
                                     const Ring<T>& ring) {
   copy_plane<T>(g, box, ring.at(d), [&](std::int64_t h) {
     return [grad_y = row_of(scale.grad_y, box, d, h), before_silu = row_of(scale.before_silu, box, d, h),
             &box](std::int64_t w) {
-      const Vector<T> value = load_lanes(grad_y.at(w), box.count);
+      const Vector<T> value = load_as<T>(grad_y.at(w), box.count);
       if (!before_silu.data) return value;
-      return Vector<T>(value * silu_derivative<T>(load_lanes(before_silu.at(w), box.count)));
+      return Vector<T>(value * silu_derivative<T>(load_as<T>(before_silu.at(w), box.count)));
     };
   });
 }
@@ -334,8 +334,8 @@ struct BackwardScratch {
   Vector<T>* grad[kMaxScales];  // [taps + 1]
 };
 
-template <class T>
-void backward(const Backward<T>& conv, const Piece& piece, T* scratch) {
+template <class T, class S>
+void backward(const Backward<T, S>& conv, const Piece& piece, T* scratch) {
   const Box<T> box(conv, piece);
   const BackwardScratch<T> memory(conv, box, scratch);
   const auto load = [&](std::int64_t d) {
@@ -346,7 +346,7 @@ void backward(const Backward<T>& conv, const Piece& piece, T* scratch) {
     for (std::int64_t r = 0; r < box.rows; ++r)
       for (int s = 0; s < conv.scales; ++s)
         with_width(conv.kernel[s].width, [&]<int width>() {
-          add_input_gradient<T, width>(conv, s, box, memory.p[s], piece, d, r, memory.row);
+          add_input_gradient<T, S, width>(conv, s, box, memory.p[s], piece, d, r, memory.row);
         });
   };
   walk(conv, box, load, [&](std::int64_t d) {
@@ -376,11 +376,13 @@ std::int64_t scratch_size(const Geometry& g) {
 
 }  // namespace
 
-template <class T>
-Loops<T> table() {
-  return {kLanes<T>, scratch_size<T>, forward<T>, backward<T>};
+template <class T, class S>
+Loops<T, S> table() {
+  return {kLanes<T>, scratch_size<T>, forward<T, S>, backward<T, S>};
 }
-template Loops<float> table<float>();
-template Loops<double> table<double>();
+template Loops<float, float> table<float, float>();
+template Loops<float, Bfloat16> table<float, Bfloat16>();
+template Loops<float, Float16> table<float, Float16>();
+template Loops<double, double> table<double, double>();
 
 }  // namespace m3d::depthwise_conv3d_loops::M3D_ISA

@@ -52,34 +52,34 @@ struct Geometry {
   std::int64_t tiles() const { return depth_tiles() * height_tiles(); }
 };
 
-/// One of the convolutions of x.
-template <class T>
+/// One of the convolutions of x. T: the arithmetic's type, S: the voxels' in memory.
+template <class T, class S>
 struct ForwardScale {
   const T* weight = nullptr;  // [groups, taps, lanes]
   const T* bias = nullptr;    // [C] or null
-  Volume<T> y, before_silu;   // the latter may be absent
+  Volume<S> y, before_silu;   // the latter may be absent
 };
 
-template <class T>
+template <class T, class S>
 struct Forward : Geometry {
-  Volume<const T> x;
+  Volume<const S> x;
   bool silu;
-  ForwardScale<T> scale[kMaxScales];
+  ForwardScale<T, S> scale[kMaxScales];
 };
 
-template <class T>
+template <class T, class S>
 struct BackwardScale {
   const T* flipped_weight = nullptr;  // [groups, taps, lanes], taps from last to first
-  Volume<const T> before_silu;        // absent: no activation
-  Volume<const T> grad_y;
+  Volume<const S> before_silu;        // absent: no activation
+  Volume<const S> grad_y;
   T* grad_parts = nullptr;  // [B, tiles, taps + 1, C]: of the weight, then of the bias
 };
 
-template <class T>
+template <class T, class S>
 struct Backward : Geometry {
-  Volume<const T> x;
-  Volume<T> grad_x;
-  BackwardScale<T> scale[kMaxScales];
+  Volume<const S> x;
+  Volume<S> grad_x;
+  BackwardScale<T, S> scale[kMaxScales];
 };
 
 /// A piece of work.
@@ -88,26 +88,26 @@ struct Piece {
 };
 
 /// The loops of one instruction set.
-template <class T>
+template <class T, class S>
 struct Loops {
   int lanes;                                      // channels a group
   std::int64_t (*scratch_size)(const Geometry&);  // values of T that a call needs, 64-byte aligned
-  void (*forward)(const Forward<T>&, const Piece&, T* scratch);
-  void (*backward)(const Backward<T>&, const Piece&, T* scratch);
+  void (*forward)(const Forward<T, S>&, const Piece&, T* scratch);
+  void (*backward)(const Backward<T, S>&, const Piece&, T* scratch);
 };
 
 // One table for each copy of depthwise_conv3d_loops.cpp.
 namespace portable {
-template <class T>
-Loops<T> table();
+template <class T, class S>
+Loops<T, S> table();
 }
 namespace avx2 {
-template <class T>
-Loops<T> table();
+template <class T, class S>
+Loops<T, S> table();
 }
 namespace avx512 {
-template <class T>
-Loops<T> table();
+template <class T, class S>
+Loops<T, S> table();
 }
 
 }  // namespace m3d::depthwise_conv3d_loops
