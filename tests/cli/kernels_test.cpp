@@ -17,7 +17,7 @@ TEST_CASE("kernels lists its benchmarks") {
   const Workplace place;
   const Outcome plain = run(place, {"kernels", "--list"});
   CHECK(plain.exit_code == 0);
-  for (const char* name : {"causal_conv1d/forward/float32/C:96/L:32768", "depthwise_conv3d/forward_backward/float32/"})
+  for (const char* name : {"selective_scan/forward/float32/D:96/L:32768", "depthwise_conv3d/forward_backward/float32/"})
     CHECK_THAT(plain.out, Contains(name));
   const Json names = run(place, {"kernels", "--list", "--filter", "conv1d/forward/", "--json"}).json();
   REQUIRE(!names.empty());

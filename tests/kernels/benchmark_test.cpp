@@ -118,5 +118,5 @@ TEST_CASE("benchmarks: every operator has some, with names that say what they ar
     CHECK(std::regex_match(benchmark.name, form));
     operators.insert(benchmark.name.substr(0, benchmark.name.find('/')));
   }
-  for (const char* name : {"causal_conv1d", "depthwise_conv3d"}) CHECK(operators.count(name) == 1);
+  for (const char* name : {"causal_conv1d", "depthwise_conv3d", "selective_scan"}) CHECK(operators.count(name) == 1);
 }
