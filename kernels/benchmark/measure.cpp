@@ -68,9 +68,8 @@ Active prepare(const Benchmark& benchmark, std::size_t index, const MeasureOptio
 void run_group(std::vector<Active>& group, const MeasureOptions& options, const Progress& progress,
                std::vector<Measurement>& measurements) {
   std::mt19937 random(0);
-  for (int round = 0; round < options.repetitions; ++round) {
-    progress("repetition " + std::to_string(round + 1) + " of " + std::to_string(options.repetitions) + " of " +
-             std::to_string(group.size()) + " benchmarks");
+  for (int round = 0; round < options.repetitions && !group.empty(); ++round) {
+    progress("timing " + std::to_string(group.size()) + " benchmarks", round + 1, options.repetitions);
     std::shuffle(group.begin(), group.end(), random);
     for (const Active& active : group) repeat_once(active, options, measurements[active.index]);
   }
@@ -95,7 +94,7 @@ std::vector<Measurement> measure(const std::vector<Benchmark>& benchmarks, const
   std::vector<Active> group;
   double bytes = 0;
   for (std::size_t i = 0; i < benchmarks.size(); ++i) {
-    progress("preparing " + benchmarks[i].name);
+    progress("checking and preparing", static_cast<long>(i) + 1, static_cast<long>(benchmarks.size()));
     measurements[i].name = benchmarks[i].name;
     try {
       Active active = prepare(benchmarks[i], i, options, limits, measurements[i]);

@@ -27,8 +27,9 @@ struct Measurement {
   std::vector<double> wall, cpu;
 };
 
-/// Told before each benchmark is prepared and before each round of repetitions.
-using Progress = std::function<void(const std::string& what)>;
+/// Told before the `step`-th of `steps`, from 1: "checking and preparing" benchmarks, "timing" a
+/// group's rounds of repetitions.
+using Progress = std::function<void(const std::string& what, long step, long steps)>;
 
 /// Measures in order of `benchmarks`; a benchmark that fails costs no other. The repetitions of a group of benchmarks
 /// (as many as have their tensors in 2 GiB) are taken in rounds, in a random order that is the same in every run.

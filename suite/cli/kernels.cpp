@@ -47,7 +47,7 @@ KernelResults run_selected(const KernelsOptions& options) {
   bench::MeasureOptions measuring;
   measuring.repetitions = options.repetitions;
   measuring.device = torch_device(options.device);
-  return run_kernels(benchmarks, measuring, [](const std::string& what) { log(LogLevel::debug, what); });
+  return run_kernels(benchmarks, measuring, progress);
 }
 
 void print_context(const KernelContext& context) {

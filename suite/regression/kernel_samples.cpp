@@ -1,4 +1,4 @@
-// kernel_samples FILE FILTER REPETITIONS THREADS checked|unchecked: the part of m3d-bench kernels that
+// kernel_samples FILE FILTER REPETITIONS THREADS checked|unchecked [DEVICE]: the part of m3d-bench kernels that
 // scripts/kernel-regression runs of each commit, without the rest of the suite, which takes much longer to build.
 #include <ATen/Parallel.h>
 
@@ -12,10 +12,11 @@
 
 namespace {
 
-int run(char** arguments) {
+int run(int count, char** arguments) {
   m3d::bench::MeasureOptions options;
   options.repetitions = std::stoi(arguments[3]);
   options.check = std::string(arguments[5]) == "checked";
+  if (count > 6) options.device = at::Device(arguments[6]);
   at::set_num_threads(std::stoi(arguments[4]));
   const auto results = m3d::run_kernels(m3d::select_benchmarks(arguments[2]), options);
   m3d::write_atomically(arguments[1], m3d::to_json(results).dump(1) + "\n");
@@ -28,12 +29,12 @@ int run(char** arguments) {
 
 int main(int count, char** arguments) {
   m3d::keep_freed_memory();
-  if (count != 6) {
-    std::fprintf(stderr, "usage: kernel_samples FILE FILTER REPETITIONS THREADS checked|unchecked\n");
+  if (count != 6 && count != 7) {
+    std::fprintf(stderr, "usage: kernel_samples FILE FILTER REPETITIONS THREADS checked|unchecked [DEVICE]\n");
     return 2;
   }
   try {
-    return run(arguments);
+    return run(count, arguments);
   } catch (const m3d::UserError& error) {
     std::fprintf(stderr, "kernel_samples: %s\n", error.what());
     return 2;

@@ -106,10 +106,11 @@ KernelResults run_kernels(const std::vector<bench::Benchmark>& benchmarks, const
   bench::Limits limits(options.device);
   constexpr double largest_working_set = 256 << 20;
   limits.bandwidth(largest_working_set);  // in every context, so that machines' states can be told apart
-  for (const auto& measurement : bench::measure(benchmarks, options, limits, [&](const std::string& what) {
-         if (interrupt_requested()) throw Interrupted();
-         if (progress) progress(what);
-       }))
+  const auto watch = [&](const std::string& what, long step, long steps) {
+    if (interrupt_requested()) throw Interrupted();
+    if (progress) progress(what, step, steps);
+  };
+  for (const auto& measurement : bench::measure(benchmarks, options, limits, watch))
     results.results.push_back(result_of(measurement));
   results.context.multiply_adds_per_second = limits.operations_per_second();
   results.context.exponentials_per_second = limits.exponentials_per_second();

@@ -30,6 +30,8 @@ Benchmark toy(const std::string& name, const Operator& ours, bool backward, std:
           }};
 }
 
+void quiet(const std::string&, long, long) {}
+
 std::string failure_of(const Benchmark& benchmark) {
   std::optional<double> error;
   return wrong_result(benchmark.prepare(at::kCPU), error);
@@ -71,7 +73,7 @@ TEST_CASE("benchmarks: a failure costs no other, and right ones get every repeti
   const Benchmark thrower{"throws", [](at::Device) -> Problem { throw std::runtime_error("no such shape"); }};
   const auto measured =
       measure({toy("a", doubled, true), toy("b", slightly_wrong, false), thrower, toy("c", doubled, false)}, options,
-              limits, [](const std::string&) {});
+              limits, quiet);
   REQUIRE(measured.size() == 4);
   CHECK_THAT(measured[1].failure, Catch::Contains("wrong result"));
   CHECK(measured[1].wall.empty());
@@ -88,7 +90,7 @@ TEST_CASE("benchmarks: a failure costs no other, and right ones get every repeti
 TEST_CASE("benchmarks: what is not checked has no error", "[benchmark]") {
   MeasureOptions options{1, 1e-4, false, at::kCPU};
   Limits limits(at::kCPU);
-  const auto measured = measure({toy("b", slightly_wrong, false)}, options, limits, [](const std::string&) {});
+  const auto measured = measure({toy("b", slightly_wrong, false)}, options, limits, quiet);
   CHECK_FALSE(measured[0].error);
   CHECK(measured[0].wall.size() == 1);
 }
