@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "common/statistics.h"
 #include "reports/run_folder.h"
-#include "reports/statistics.h"
 
 namespace m3d::reports {
 
@@ -40,6 +40,7 @@ struct Section {
 /// The sections point into `runs`, which must outlive them.
 std::vector<Section> sections_of(const std::vector<Run>& runs);
 
+using m3d::summarise;
 using Quantity = std::function<std::optional<double>(const Run&)>;
 /// Over the runs that have the quantity.
 Summary summarise(const Configuration& configuration, const Quantity& quantity);

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "reports/statistics.h"
+#include "common/statistics.h"
 
 namespace m3d::reports {
 namespace {

@@ -1,49 +1,68 @@
-// Speed of the depthwise convolution, float32, B=1, bias, beside torch's in channels_last_3d, its better layout.
-#include <benchmark/benchmark.h>
+// Speed of the depthwise convolution: B=1, bias, no activation, at the stages of UlikeMamba_3d.
 #include <torch/torch.h>
 
-#include <functional>
-#include <vector>
-
+#include "kernels/benchmark/operator_problem.h"
 #include "kernels/depthwise_conv3d/depthwise_conv3d.h"
+#include "kernels/depthwise_conv3d/depthwise_conv3d_reference.h"
 
+namespace m3d::bench {
 namespace {
 
-using Tensors = std::vector<at::Tensor>;
-using Function = std::function<at::Tensor(const Tensors&)>;
+struct Shape {
+  std::int64_t channels, depth, height, width;
+};
+/// The four stages at 64x128x128 (the first three are the peers' shapes), then the first two at 48x192x192.
+constexpr Shape kShapes[] = {{96, 32, 32, 32}, {256, 16, 16, 16}, {512, 8, 8, 8},
+                             {1024, 4, 4, 4},  {96, 24, 48, 48},  {256, 12, 24, 24}};
 
-at::Tensor ours(const Tensors& t) { return m3d::depthwise_conv3d(t[0], t[1], t[2]); }
+at::Tensor ours(const Tensors& t) { return depthwise_conv3d(t[0], t[1], t[2]); }
+at::Tensor reference(const Tensors& t) { return depthwise_conv3d_reference(t[0], t[1], t[2], false); }
 
-/// [B, D, H, W, C] seen as [B, C, D, H, W] is channels_last_3d already.
-at::Tensor torchs(const Tensors& t) {
-  const at::Tensor x = t[0].permute({0, 4, 1, 2, 3});
-  return torch::conv3d(x, t[1], t[2], 1, t[1].size(2) / 2, 1, t[1].size(0)).permute({0, 2, 3, 4, 1});
+Tensors make_inputs(const Shape& shape, std::int64_t kernel, at::ScalarType dtype, at::Device device) {
+  const at::TensorOptions options = at::TensorOptions(dtype).device(device);
+  return {torch::randn({1, shape.depth, shape.height, shape.width, shape.channels}, options),
+          torch::randn({shape.channels, 1, kernel, kernel, kernel}, options), torch::randn({shape.channels}, options)};
 }
 
-void run(benchmark::State& state, const Function& function, bool backward) {
-  torch::manual_seed(0);
-  const std::int64_t channels = state.range(0), size = state.range(1), kernel = state.range(2);
-  Tensors t{torch::randn({1, size, size, size, channels}), torch::randn({channels, 1, kernel, kernel, kernel}),
-            torch::randn({channels})};
-  for (at::Tensor& tensor : t) tensor.requires_grad_(backward);
-  const at::Tensor grad = torch::randn(t[0].sizes());
-  for (auto _ : state) {
-    const at::Tensor y = function(t);
-    if (backward) benchmark::DoNotOptimize(torch::autograd::grad({y}, t, {grad}));
+/// Taps within the grid, over all positions of an axis: those in the padding need no work.
+double taps_along(std::int64_t size, std::int64_t kernel) {
+  std::int64_t taps = 0;
+  for (std::int64_t offset = -(kernel / 2); offset <= kernel / 2; ++offset)
+    taps += std::max<std::int64_t>(0, size - std::abs(offset));
+  return static_cast<double>(taps);
+}
+
+Work work_of(const Tensors& inputs, const Shape& shape, std::int64_t kernel, bool backward) {
+  Work work;
+  work.elements = static_cast<double>(inputs[0].numel());
+  work.bytes = bytes_moved(inputs, inputs[0], backward);
+  work.operations = static_cast<double>(shape.channels) * taps_along(shape.depth, kernel) *
+                    taps_along(shape.height, kernel) * taps_along(shape.width, kernel) * (backward ? 3 : 1);
+  return work;
+}
+
+std::string name_of(const Shape& shape, std::int64_t kernel, at::ScalarType dtype, bool backward) {
+  return "depthwise_conv3d/" + pass_name(backward) + "/" + dtype_name(dtype) + "/C:" + std::to_string(shape.channels) +
+         "/S:" + std::to_string(shape.depth) + "x" + std::to_string(shape.height) + "x" + std::to_string(shape.width) +
+         "/k:" + std::to_string(kernel);
+}
+
+void add(std::vector<Benchmark>& benchmarks) {
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    if (!takes(ours, make_inputs({8, 1, 1, 1}, 3, dtype, at::kCPU))) continue;
+    for (const bool backward : {false, true})
+      for (const Shape& shape : kShapes)
+        for (const std::int64_t kernel : {3, 5, 7})
+          benchmarks.push_back({name_of(shape, kernel, dtype, backward), [=](at::Device device) {
+                                  torch::manual_seed(0);
+                                  const Tensors inputs = make_inputs(shape, kernel, dtype, device);
+                                  return make_problem({ours, reference, inputs, backward, {4, 0, 0}},
+                                                      work_of(inputs, shape, kernel, backward));
+                                }});
   }
-  const double macs = static_cast<double>(t[0].numel() * kernel * kernel * kernel) * (backward ? 3 : 1);
-  state.counters["MAC/s"] = benchmark::Counter(macs, benchmark::Counter::kIsIterationInvariantRate);
 }
 
-void shapes(benchmark::internal::Benchmark* bench) {
-  bench->ArgNames({"C", "S", "k"})->ArgsProduct({{96}, {32}, {3, 5, 7}});
-  bench->ArgsProduct({{256}, {16}, {3, 5, 7}})->ArgsProduct({{512}, {8}, {3, 5, 7}});
-  bench->UseRealTime()->Unit(benchmark::kMillisecond);
-}
-
-BENCHMARK_CAPTURE(run, depthwise_conv3d_forward, ours, false)->Apply(shapes);
-BENCHMARK_CAPTURE(run, depthwise_conv3d_forward_torch, torchs, false)->Apply(shapes);
-BENCHMARK_CAPTURE(run, depthwise_conv3d_forward_backward, ours, true)->Apply(shapes);
-BENCHMARK_CAPTURE(run, depthwise_conv3d_forward_backward_torch, torchs, true)->Apply(shapes);
+const Registration registered(add);
 
 }  // namespace
+}  // namespace m3d::bench

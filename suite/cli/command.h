@@ -11,6 +11,7 @@ using Command = std::function<int()>;
 
 // Each adds its options (main_job: to the program itself) and sets `chosen` when the user gives it.
 void add_main_job(CLI::App& app, Command& chosen, const std::string& command_line);
+void add_kernels(CLI::App& app, Command& chosen);
 void add_list(CLI::App& app, Command& chosen);
 void add_prepare(CLI::App& app, Command& chosen);
 void add_profile(CLI::App& app, Command& chosen);

@@ -4,6 +4,7 @@
 #include "common/error.h"
 #include "common/interrupt.h"
 #include "common/log.h"
+#include "kernels/allocator_policy.h"
 #include "suite/cli/command.h"
 
 namespace {
@@ -47,13 +48,14 @@ int run(const m3d::Command& command) {
 }  // namespace
 
 int main(int count, char** arguments) {
+  m3d::keep_freed_memory();
   CLI::App app(kDescription, "m3d-bench");
   m3d::Command chosen;
   app.set_version_flag("--version", m3d::version_text);
   app.require_subcommand(0, 1);
   m3d::add_main_job(app, chosen, joined(count, arguments));
   for (const auto add : {m3d::add_list, m3d::add_prepare, m3d::add_profile, m3d::add_evaluate, m3d::add_predict,
-                         m3d::add_report, m3d::add_verify})
+                         m3d::add_report, m3d::add_verify, m3d::add_kernels})
     add(app, chosen);
   try {
     app.parse(count, arguments);

@@ -10,6 +10,7 @@
 #include "suite/cli/command.h"
 #include "suite/cli/output.h"
 #include "suite/cli/plan_output.h"
+#include "suite/profile/trace.h"
 #include "suite/run/harness.h"
 #include "suite/train/device.h"
 
@@ -25,6 +26,7 @@ struct MainJobOptions {
   std::string output = "m3d-results";
   std::string data_root;
   std::string command_line;
+  std::string trace;
   bool dry_run = false, fresh = false, json = false;
 };
 
@@ -150,7 +152,7 @@ int run_main_job(MainJobOptions options) {
   harness.fresh = options.fresh;
   harness.command = options.command_line;
   std::vector<PlannedRun> plan = plan_runs(runs, harness, options.dry_run);
-  if (!options.dry_run) return run_and_report(plan, options, harness);
+  if (!options.dry_run) return run_traced(options.trace, [&] { return run_and_report(plan, options, harness); });
   if (options.json) return print_json(plan_json(plan));
   print_plan(plan);
   return 0;
@@ -175,6 +177,9 @@ void add_options(CLI::App& app, MainJobOptions& options) {
   app.add_option("--shard", options.shard, "only every n-th run, beginning with the i-th")->type_name("i/n");
   app.add_option("--out", options.output, "where results go (default m3d-results)")->type_name("DIR");
   app.add_option("--data-root", options.data_root, "where datasets lie (else nnUNet_raw)")->type_name("DIR");
+  app.add_option("--trace", options.trace,
+                 "write a trace of the operators called (Kineto, Chrome's JSON); for short jobs")
+      ->type_name("FILE");
   app.add_flag("--dry-run", options.dry_run, "show the plan with parameters, MACs and states; write nothing");
   app.add_flag("--fresh", options.fresh, "repeat runs that are done already");
   app.add_flag("--json", options.json, "one JSON document on stdout");

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "kernels/device_facts.h"
 #include "suite/profile/resident_memory.h"
 #include "suite/train/device.h"
 #include "suite/train/trainer.h"
@@ -133,7 +134,7 @@ MeasuredSpeed measure_speed(const Architecture& architecture, const Json& option
   require_device_and_precision(request.device, request.precision);
   make_deterministic(request.seed);
   MeasuredSpeed speed;
-  speed.device = device_name(request.device);
+  speed.device = device_name(torch_device(request.device));
   const MemoryMeter memory(request.device);
   const std::shared_ptr<Network> network = architecture.build(request.input, options, request.seed);
   network->to(torch_device(request.device));

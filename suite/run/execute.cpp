@@ -4,6 +4,7 @@
 #include "common/error.h"
 #include "common/interrupt.h"
 #include "common/log.h"
+#include "common/utc_now.h"
 #include "suite/evaluate/evaluate_folders.h"
 #include "suite/profile/profile.h"
 #include "suite/run/predict.h"

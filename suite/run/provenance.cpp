@@ -1,51 +1,21 @@
 #include "suite/run/provenance.h"
 
-#include <ATen/detail/CUDAHooksInterface.h>
 #include <torch/torch.h>
 #include <torch/version.h>
 
-#include <ctime>
-
 #include "common/version.h"
+#include "kernels/device_facts.h"
 #include "suite/train/device.h"
 
 namespace m3d {
-namespace {
-
-std::string compiler() {
-#ifdef __clang__
-  return "Clang " __clang_version__;
-#else
-  return "GCC " __VERSION__;
-#endif
-}
-
-/// "13.0" of the CUDA runtime in this process; null where there is none.
-Json cuda_version() {
-  const auto& hooks = at::detail::getCUDAHooks();
-  if (!hooks.hasCUDART()) return {};
-  const long version = hooks.versionCUDART();  // 1000 * major + 10 * minor
-  return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
-}
-
-}  // namespace
-
-std::string utc_now() {
-  const std::time_t now = std::time(nullptr);
-  std::tm fields{};
-  gmtime_r(&now, &fields);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &fields);
-  return text;
-}
 
 Json provenance_json(const RunConfig& config, const std::string& started, const std::string& finished,
                      const std::string& command) {
   Json json = {{"version", program_version()},
                {"git_commit", git_commit()},
-               {"compiler", compiler()},
+               {"compiler", compiler_name()},
                {"libtorch", TORCH_VERSION},
-               {"cuda", cuda_version()},
+               {"cuda", Json()},
                {"cpu", cpu_name()},
                {"gpu", Json()},
                {"threads", at::get_num_threads()},
@@ -53,7 +23,8 @@ Json provenance_json(const RunConfig& config, const std::string& started, const 
                {"started", started},
                {"finished", finished},
                {"command", command}};
-  if (config.device == "cuda") json["gpu"] = device_name("cuda");
+  if (const std::string version = cuda_version(); !version.empty()) json["cuda"] = version;
+  if (config.device == "cuda") json["gpu"] = device_name(torch_device("cuda"));
   return json;
 }
 

@@ -6,9 +6,6 @@
 
 namespace m3d {
 
-/// Now, as "2026-01-31T12:00:00Z".
-std::string utc_now();
-
 /// The `provenance` object of record.json. What does not apply (cuda and gpu on a CPU) is null.
 Json provenance_json(const RunConfig& config, const std::string& started, const std::string& finished,
                      const std::string& command);

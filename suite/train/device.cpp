@@ -1,11 +1,6 @@
 #include "suite/train/device.h"
 
 #include <ATen/autocast_mode.h>
-#ifdef M3D_CUDA
-#include <ATen/cuda/CUDAContext.h>
-#endif
-
-#include <fstream>
 
 #include "common/error.h"
 
@@ -31,20 +26,6 @@ void require_device_and_precision(const std::string& device, const std::string& 
 }
 
 torch::Device torch_device(const std::string& device) { return {device == "cuda" ? torch::kCUDA : torch::kCPU}; }
-
-std::string cpu_name() {
-  std::ifstream information("/proc/cpuinfo");
-  for (std::string line; std::getline(information, line);)
-    if (line.starts_with("model name")) return line.substr(std::min(line.find(": ") + 2, line.size()));
-  return "unknown CPU";
-}
-
-std::string device_name([[maybe_unused]] const std::string& device) {
-#ifdef M3D_CUDA
-  if (device == "cuda") return at::cuda::getCurrentDeviceProperties()->name;
-#endif
-  return cpu_name();
-}
 
 AutocastScope::AutocastScope(const std::string& device, const std::string& precision)
     : type_(torch_device(device).type()), active_(precision != "fp32") {

@@ -11,10 +11,6 @@ void require_device_and_precision(const std::string& device, const std::string& 
 
 torch::Device torch_device(const std::string& device);
 
-/// "Intel(R) Xeon(R) …" or the GPU's name.
-std::string device_name(const std::string& device);
-std::string cpu_name();
-
 /// Lets eligible operators compute in bf16 or fp16 while it lives; nothing for fp32.
 class AutocastScope {
  public:

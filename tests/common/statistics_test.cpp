@@ -1,8 +1,8 @@
-#include "reports/statistics.h"
+#include "common/statistics.h"
 
 #include "tests/catch.h"
 
-using namespace m3d::reports;
+using namespace m3d;
 
 TEST_CASE("Wilcoxon's signed-rank test is exact") {
   // scipy.stats.wilcoxon([0.8, 1.2, -0.3, 0.5, 2.1, -0.9, 1.7, 0.4], method="exact").pvalue
@@ -42,4 +42,28 @@ TEST_CASE("quantiles interpolate as NumPy's do") {
   CHECK(quantile({7, 1, 4, 2}, 0.25) == Approx(1.75));  // numpy.quantile([1, 2, 4, 7], [.25, .5, .9])
   CHECK(quantile({7, 1, 4, 2}, 0.5) == Approx(3));
   CHECK(quantile({7, 1, 4, 2}, 0.9) == Approx(6.1));
+}
+
+TEST_CASE("the rank-sum test is exact, with ties too") {
+  // Hollander and Wolfe (1973), permeability of the membrane; R: wilcox.test(x, y)$p.value
+  const std::vector<double> x = {0.80, 0.83, 1.89, 1.04, 1.45, 1.38, 1.91, 1.64, 0.73, 1.46};
+  const std::vector<double> y = {1.15, 0.88, 0.90, 0.74, 1.21};
+  CHECK(rank_sum(x, y) == Approx(0.25441225441225).epsilon(1e-12));
+  CHECK(rank_sum(y, x) == Approx(0.25441225441225).epsilon(1e-12));
+  CHECK(rank_sum({1, 2, 3}, {4, 5, 6}) == Approx(0.1));
+  // By enumeration of all 462 divisions of the pooled ranks.
+  CHECK(rank_sum({1, 1, 2, 3, 3}, {2, 3, 4, 4, 5, 6}) == Approx(1.0 / 21).epsilon(1e-12));
+  CHECK(rank_sum({2, 2}, {2, 2, 2}) == 1);
+  CHECK(rank_sum({}, {1}) == 1);
+}
+
+TEST_CASE("the shift between samples is that of Hodges and Lehmann, with the exact interval") {
+  // R: wilcox.test(x, y, conf.int = TRUE): 0.305, -0.15 to 0.76, x minus y
+  const Shift shift =
+      shift_between({0.80, 0.83, 1.89, 1.04, 1.45, 1.38, 1.91, 1.64, 0.73, 1.46}, {1.15, 0.88, 0.90, 0.74, 1.21});
+  CHECK(shift.estimate == Approx(-0.305));
+  CHECK(shift.low == Approx(-0.76));
+  CHECK(shift.high == Approx(0.15));
+  const Shift tiny = shift_between({1}, {3});
+  CHECK((tiny.low == 2 && tiny.estimate == 2 && tiny.high == 2));
 }
