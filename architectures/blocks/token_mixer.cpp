@@ -73,8 +73,8 @@ TokenConvolution::TokenConvolution(std::int64_t channels, std::int64_t kernel, b
   if (with_bias) bias = register_parameter("bias", new_parameter({channels}));
 }
 
-torch::Tensor TokenConvolution::forward(const torch::Tensor& tokens, const Grid& grid, std::int64_t sequence,
-                                        bool silu, const ScanOrder& order) const {
+torch::Tensor TokenConvolution::forward(const torch::Tensor& tokens, const Grid& grid, std::int64_t sequence, bool silu,
+                                        const ScanOrder& order) const {
   const std::int64_t channels = tokens.size(2);
   if (causal_)
     return causal_conv1d(tokens.reshape({-1, sequence, channels}), weight.squeeze(1), optional(bias), silu)

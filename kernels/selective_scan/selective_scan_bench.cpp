@@ -14,10 +14,12 @@ namespace {
 
 constexpr std::int64_t kStates = 16;
 
-/// What one benchmark measures: tokens of this type, scanned in natural order (1) or in three axis orders (3).
+/// What one benchmark measures: tokens of this type, scanned in natural order (1) or in three axis orders (3);
+/// `copies`: by one scan an order, of permuted copies, as it is done without orders.
 struct Variant {
   at::ScalarType type = at::kFloat;
   int orders = 1;
+  bool copies = false;
   bool backward = false;
 };
 
@@ -38,11 +40,23 @@ std::vector<at::Tensor> make_arguments(std::int64_t channels, std::int64_t lengt
 std::optional<at::Tensor> make_orders(std::int64_t length, const Variant& variant) {
   if (variant.orders == 1) return std::nullopt;
   const at::Tensor grid = torch::arange(length, torch::kInt).view({8, 8, length / 64});
-  return torch::stack({grid.reshape({-1}), grid.permute({0, 2, 1}).reshape({-1}), grid.permute({1, 2, 0}).reshape({-1})});
+  return torch::stack(
+      {grid.reshape({-1}), grid.permute({0, 2, 1}).reshape({-1}), grid.permute({1, 2, 0}).reshape({-1})});
 }
 
 at::Tensor scan(const std::vector<at::Tensor>& t, const std::optional<at::Tensor>& orders) {
   return m3d::selective_scan(t[0], t[1], t[2], t[3], t[4], t[5], std::nullopt, t[6], true, std::nullopt, orders);
+}
+
+at::Tensor scan_copies(const std::vector<at::Tensor>& t, const at::Tensor& orders) {
+  at::Tensor sum;
+  for (const at::Tensor& order : orders.to(at::kLong).unbind(0)) {
+    std::vector<at::Tensor> permuted = t;
+    for (const std::size_t k : {0, 1, 3, 4}) permuted[k] = t[k].index_select(1, order);
+    const at::Tensor y = scan(permuted, std::nullopt).index_select(1, order.argsort());
+    sum = sum.defined() ? sum + y : y;
+  }
+  return sum;
 }
 
 bool close(const at::Tensor& actual, const at::Tensor& expected, double tolerance) {
@@ -58,7 +72,7 @@ bool is_right(std::int64_t channels, Variant variant) {
   const auto orders = make_orders(length, variant);
   std::vector<at::Tensor> exact;
   for (const at::Tensor& tensor : t) exact.push_back(tensor.detach().to(at::kDouble).requires_grad_(true));
-  const at::Tensor y = scan(t, orders);
+  const at::Tensor y = variant.copies ? scan_copies(t, *orders) : scan(t, orders);
   const at::Tensor expected = std::get<0>(m3d::selective_scan_reference(
       exact[0], exact[1], exact[2], exact[3], exact[4], exact[5], std::nullopt, exact[6], true, std::nullopt, orders));
   const double tolerance = variant.type == at::kFloat ? 1e-5 : 1e-2;
@@ -80,7 +94,7 @@ void selective_scan(benchmark::State& state, const Variant& variant) {
   const auto orders = make_orders(length, variant);
   const at::Tensor grad = torch::randn({1, length, channels}).to(variant.type);
   for (auto _ : state) {
-    const at::Tensor y = scan(t, orders);
+    const at::Tensor y = variant.copies ? scan_copies(t, *orders) : scan(t, orders);
     if (variant.backward) benchmark::DoNotOptimize(torch::autograd::grad({y}, t, {grad}));
     benchmark::DoNotOptimize(y);
   }
@@ -102,16 +116,17 @@ void shapes(benchmark::internal::Benchmark* bench) {
   bench->MeasureProcessCPUTime()->UseRealTime()->Unit(benchmark::kMillisecond);
 }
 
-/// The backward of a bfloat16 scan is named selective_scan_bf16_forward_backward, and so on.
-#define M3D_SCAN_BENCHMARKS(name, ...)                                                           \
-  void name##_forward(benchmark::State& state) { selective_scan(state, {__VA_ARGS__, false}); }  \
+/// `name`_forward and `name`_forward_backward; the rest are the Variant's first members.
+#define M3D_SCAN_BENCHMARKS(name, ...)                                                                  \
+  void name##_forward(benchmark::State& state) { selective_scan(state, {__VA_ARGS__, false}); }         \
   void name##_forward_backward(benchmark::State& state) { selective_scan(state, {__VA_ARGS__, true}); } \
-  BENCHMARK(name##_forward)->Apply(shapes);                                                      \
+  BENCHMARK(name##_forward)->Apply(shapes);                                                             \
   BENCHMARK(name##_forward_backward)->Apply(shapes)
 
-M3D_SCAN_BENCHMARKS(selective_scan, at::kFloat, 1);
-M3D_SCAN_BENCHMARKS(selective_scan_bf16, at::kBFloat16, 1);
-M3D_SCAN_BENCHMARKS(selective_scan_tri, at::kFloat, 3);
-M3D_SCAN_BENCHMARKS(selective_scan_tri_bf16, at::kBFloat16, 3);
+M3D_SCAN_BENCHMARKS(selective_scan, at::kFloat, 1, false);
+M3D_SCAN_BENCHMARKS(selective_scan_bf16, at::kBFloat16, 1, false);
+M3D_SCAN_BENCHMARKS(selective_scan_tri, at::kFloat, 3, false);
+M3D_SCAN_BENCHMARKS(selective_scan_tri_bf16, at::kBFloat16, 3, false);
+M3D_SCAN_BENCHMARKS(selective_scan_tri_copies, at::kFloat, 3, true);
 
 }  // namespace

@@ -202,9 +202,9 @@ M3D_INLINE Vector<T> silu_derivative(Vector<T> x) {
 /// Coefficients of (log(1 + e) / e - 1) / e on [0, 1], lowest power first: minimax, relative error of the logarithm
 /// 3.3e-8 before rounding.
 inline constexpr int kLogTerms = 8;
-inline constexpr float kLogCoefficient[kLogTerms] = {-0.49999648332595825f, 0.3332132399082184f,   -0.24857163429260254f,
-                                                     0.19153651595115662f,  -0.13753795623779297f, 0.07920445501804352f,
-                                                     -0.030065739527344704f, 0.005364810582250357f};
+inline constexpr float kLogCoefficient[kLogTerms] = {
+    -0.49999648332595825f, 0.3332132399082184f,  -0.24857163429260254f,  0.19153651595115662f,
+    -0.13753795623779297f, 0.07920445501804352f, -0.030065739527344704f, 0.005364810582250357f};
 
 /// x + log(1 + e), e in [0, 1].
 M3D_INLINE Vector<float> add_log1p(Vector<float> x, Vector<float> e) {
@@ -232,12 +232,11 @@ M3D_INLINE void softplus_all(Vector<T>* x) {
   for (int k = 0; k < count; ++k) e[k] = -absolute<T>(x[k]) * T(kLog2OfE);
   exp2_all<T, count>(e);
 #pragma GCC unroll 8
-  for (int k = 0; k < count; ++k)
-    x[k] = x[k] > T(20) ? x[k] : add_log1p(x[k] > T(0) ? x[k] : Vector<T>{}, e[k]);
+  for (int k = 0; k < count; ++k) x[k] = x[k] > T(20) ? x[k] : add_log1p(x[k] > T(0) ? x[k] : Vector<T>{}, e[k]);
 }
 
-/// The source lane, in a and then b, of lane `lane` when neighbours are brought together: in each 128-bit block those of
-/// its lanes, where a shuffle is cheap, or (whole_blocks) the blocks themselves.
+/// The source lane, in a and then b, of lane `lane` when neighbours are brought together: in each 128-bit block those
+/// of its lanes, where a shuffle is cheap, or (whole_blocks) the blocks themselves.
 template <class T>
 constexpr int even_neighbour(int lane, bool whole_blocks) {
   constexpr int block = 16 / static_cast<int>(sizeof(T)), lanes = kLanes<T>;
