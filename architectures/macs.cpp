@@ -78,8 +78,12 @@ void count_depthwise_convolution(MacCounts& counts, const at::RecordFunction& ca
   counts.convolution += tensor(call, 0).numel() * (weight.numel() / weight.size(0));
 }
 
+/// Every order is a scan of its own.
 void count_scan(MacCounts& counts, const at::RecordFunction& call) {
-  const std::int64_t updates = tensor(call, 0).numel() * tensor(call, 2).size(1);
+  constexpr std::size_t orders = 10;  // its place among the arguments
+  const auto& given = call.inputs()[orders];
+  const std::int64_t scans = given.isTensor() ? given.toTensor().size(0) : 1;
+  const std::int64_t updates = scans * tensor(call, 0).numel() * tensor(call, 2).size(1);
   counts.scan_state_updates += updates;
   counts.scan += 3 * updates;
 }

@@ -41,7 +41,9 @@ class ArgumentChecks {
 void check_permutations(const char* op, const char* name, const at::Tensor& orders);
 
 /// What is summed in: float64 for float64, else float32.
-inline at::ScalarType accumulation_dtype(at::ScalarType stored) { return stored == at::kDouble ? at::kDouble : at::kFloat; }
+inline at::ScalarType accumulation_dtype(at::ScalarType stored) {
+  return stored == at::kDouble ? at::kDouble : at::kFloat;
+}
 
 /// Whether autograd would record an operator of these tensors now.
 bool wants_gradient(std::initializer_list<std::optional<at::Tensor>> tensors);

@@ -3,6 +3,7 @@ both sides (large tensors are kept, not mapped anew at each call: without, peers
 flatter us), and our own benchmarks run as a process of their own."""
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -58,3 +59,21 @@ def time_ours(arguments, name_pattern, checked):
         results = json.loads(file.read_text())["benchmarks"]
     key = "milliseconds" if arguments.clock == "wall" else "cpu_milliseconds"
     return {result["name"]: sorted(result[key])[1] for result in results}
+
+
+def compare(arguments, name, make_peers):
+    """Prints medians over rounds in which ours and every peer run in turn. make_peers() gives functions by name, each of
+    which takes one sample in milliseconds."""
+    peers = make_peers()
+    for sample in peers.values():
+        sample()  # warm-up
+    ours, theirs = [], {peer: [] for peer in peers}
+    for round_number in range(arguments.rounds):
+        ours.append(time_ours(arguments, f"^{name}$", checked=round_number == 0)[name])
+        for peer, sample in peers.items():
+            theirs[peer].append(sample())
+    medians = {peer: statistics.median(times) for peer, times in theirs.items()}
+    best = min(medians, key=medians.get)
+    mine = statistics.median(ours)
+    others = ", ".join(f"{peer} {median:.3f}" for peer, median in medians.items())
+    print(f"{name:66s} ours {mine:8.3f} ms   {others} ms   {medians[best] / mine:5.2f}x the best ({best})", flush=True)

@@ -128,6 +128,12 @@ std::shared_ptr<const TokenPermutation> token_permutation(const ScanOrder& order
   return entry;
 }
 
+torch::Tensor scan_table(const TokenPermutation& permutation, std::int64_t copies) {
+  const auto order = permutation.forward.to(torch::kInt);
+  const auto starts = torch::arange(copies, torch::kInt) * order.numel();
+  return (starts.unsqueeze(1) + order).view({1, -1});
+}
+
 torch::Tensor gather_tokens(const torch::Tensor& tokens, const TokenPermutation& permutation) {
   return GatherTokens::apply(tokens, permutation.forward, permutation.inverse);
 }

@@ -46,6 +46,10 @@ std::vector<std::int64_t> permutation_of(const ScanOrder& order, const Grid& gri
 std::shared_ptr<const TokenPermutation> token_permutation(const ScanOrder& order, const Grid& grid, RandomOrder random,
                                                           std::uint64_t seed, std::uint64_t call);
 
+/// The order as selective_scan takes it, [1, copies * L] int32: `copies` sequences of L tokens one after the other,
+/// each in this order.
+torch::Tensor scan_table(const TokenPermutation& permutation, std::int64_t copies);
+
 /// tokens [B, L, C] → [B, L, C] with token i taken from permutation.forward[i]. Differentiable; the gradient is the
 /// gather with the inverse, so that nothing is scattered.
 torch::Tensor gather_tokens(const torch::Tensor& tokens, const TokenPermutation& permutation);

@@ -35,6 +35,15 @@ std::string convolution_name(const TokenMixerShape& shape, const ScanBranch& bra
   return "conv" + std::to_string(dimensions) + "d" + branch.suffix;
 }
 
+/// A kernel along the axes of the order's grid, turned so that it does the same to tokens that are not permuted.
+torch::Tensor turned_kernel(const torch::Tensor& kernel, const ScanOrder& order) {
+  std::vector<std::int64_t> places{0, 1, 2, 3, 4};
+  for (int axis = 0; axis < 3; ++axis) places[2 + order.axes[axis]] = 2 + axis;
+  const auto turned = kernel.permute(places);
+  const bool values = !kernel.is_meta();  // LibTorch cannot flip tensors without
+  return order.reversed && values ? turned.flip({2, 3, 4}) : turned;
+}
+
 }  // namespace
 
 std::vector<ScanBranch> scan_branches(const std::string& scan, bool dwh_corrected) {
@@ -64,15 +73,15 @@ TokenConvolution::TokenConvolution(std::int64_t channels, std::int64_t kernel, b
   if (with_bias) bias = register_parameter("bias", new_parameter({channels}));
 }
 
-torch::Tensor TokenConvolution::forward(const torch::Tensor& tokens, const Grid& grid, std::int64_t sequence,
-                                        bool silu) const {
+torch::Tensor TokenConvolution::forward(const torch::Tensor& tokens, const Grid& grid, std::int64_t sequence, bool silu,
+                                        const ScanOrder& order) const {
   const std::int64_t channels = tokens.size(2);
   if (causal_)
     return causal_conv1d(tokens.reshape({-1, sequence, channels}), weight.squeeze(1), optional(bias), silu)
         .reshape(tokens.sizes());
   const auto kernel = weight.reshape({channels, 1, kernel_[0], kernel_[1], kernel_[2]});
   const auto volume = tokens.reshape({tokens.size(0), grid[0], grid[1], grid[2], channels});
-  return depthwise_conv3d(volume, kernel, optional(bias), silu).reshape(tokens.sizes());
+  return depthwise_conv3d(volume, turned_kernel(kernel, order), optional(bias), silu).reshape(tokens.sizes());
 }
 
 TokenMixer::TokenMixer(const TokenMixerShape& shape) : shape_(shape) {
@@ -135,18 +144,28 @@ torch::Tensor TokenMixer::forward(const torch::Tensor& tokens, const Grid& grid)
   return out_proj_->forward(merged);
 }
 
-/// The scales' convolved tokens in the branch's order: [B, L, C] each, summed or stacked to [B, scales, L, C].
+/// Whether the scan can visit the tokens in the branch's order where they are: it runs over the whole grid, its output
+/// goes back to each token's place, and the convolution can be turned to the grid.
+bool TokenMixer::scans_in_place(const ScanBranch& spec) const {
+  return spec.sequence_axes == 3 && spec.restore &&
+         (spec.convolve_first || (shape_.convolution_3d && !spec.order.random));
+}
+
+/// The scales' convolved tokens in the branch's order (in place if `order` is null): [B, L, C] each, summed or stacked
+/// to [B, scales, L, C].
 torch::Tensor TokenMixer::convolve(std::size_t index, const torch::Tensor& x, const Grid& grid,
                                    const TokenPermutation* order) {
   const ScanBranch& spec = shape_.branches[index];
   const bool sum = shape_.fusion == ScaleFusion::before_scan && shape_.kernels.size() > 1;
-  const Grid used = spec.convolve_first ? grid : spec.order.permuted(grid);
+  const bool permuted = order && !spec.convolve_first;
+  const Grid used = permuted ? spec.order.permuted(grid) : grid;
   std::int64_t sequence = 1;
   for (int axis = 3 - spec.sequence_axes; axis < 3; ++axis) sequence *= used[axis];
-  const auto source = order && !spec.convolve_first ? gather_tokens(x, *order) : x;
+  const auto source = permuted ? gather_tokens(x, *order) : x;
+  const ScanOrder& turned = order || spec.convolve_first ? scan_order("dhw") : spec.order;
   std::vector<torch::Tensor> scales;
   for (const auto& convolution : branches_[index].convolutions)
-    scales.push_back(convolution->forward(source, used, sequence, !sum));
+    scales.push_back(convolution->forward(source, used, sequence, !sum, turned));
   if (sum) {
     auto total = scales[0];
     for (std::size_t i = 1; i < scales.size(); ++i) total = total + scales[i];
@@ -168,17 +187,21 @@ torch::Tensor TokenMixer::run_branch(std::size_t index, const torch::Tensor& x, 
     if (counted) calls_.add_(1);
     order = token_permutation(spec.order, grid, shape_.random, shape_.seed, call);
   }
-  const auto u = convolve(index, x, grid, order.get());
+  const bool in_place = scans_in_place(spec);
+  const TokenPermutation* gathered = in_place ? nullptr : order.get();
+  const auto u = convolve(index, x, grid, gathered);
   const std::int64_t scales = u.numel() / x.numel(), sequence = u.size(1) / scales;
-  auto gate = (order ? gather_tokens(z, *order) : z).reshape({-1, sequence, shape_.d_inner});
+  auto gate = (gathered ? gather_tokens(z, *gathered) : z).reshape({-1, sequence, shape_.d_inner});
   if (scales > 1) gate = gate.repeat({1, scales, 1});
-  auto y = scan(branches_[shape_.shared_parameters ? 0 : index], u, gate);
+  const auto table = in_place && order ? optional(scan_table(*order, scales).to(u.device())) : std::nullopt;
+  auto y = scan(branches_[shape_.shared_parameters ? 0 : index], u, gate, table);
   if (scales > 1) y = torch::cat(y.split(sequence, 1), -1);
   y = y.reshape({x.size(0), x.size(1), scales * shape_.d_inner});
-  return order && spec.restore ? gather_tokens(y, order->inverted()) : y;
+  return gathered && spec.restore ? gather_tokens(y, gathered->inverted()) : y;
 }
 
-torch::Tensor TokenMixer::scan(const Branch& parameters, const torch::Tensor& u, const torch::Tensor& gate) {
+torch::Tensor TokenMixer::scan(const Branch& parameters, const torch::Tensor& u, const torch::Tensor& gate,
+                               const std::optional<torch::Tensor>& order) {
   const auto parts =
       parameters.x_proj->forward(u).split_with_sizes({shape_.dt_rank, shape_.d_state, shape_.d_state}, -1);
   auto dt = parts[0], B = parts[1], C = parts[2];
@@ -189,7 +212,7 @@ torch::Tensor TokenMixer::scan(const Branch& parameters, const torch::Tensor& u,
   }
   const auto delta = torch::linear(dt, parameters.dt_proj->weight);
   return selective_scan(u, delta, -torch::exp(parameters.A_log), B, C, parameters.D, gate, parameters.dt_proj->bias,
-                        true);
+                        true, std::nullopt, order);
 }
 
 void TokenMixer::initialise(const ParameterRandom& random, const std::string& name, bool dt) {

@@ -49,8 +49,10 @@ class TokenConvolution : public torch::nn::Module {
  public:
   TokenConvolution(std::int64_t channels, std::int64_t kernel, bool causal, const std::array<bool, 3>& axes,
                    bool with_bias);
-  /// tokens [B, L, C] on `grid`; `sequence` is the length of one sequence (causal convolutions do not cross it).
-  torch::Tensor forward(const torch::Tensor& tokens, const Grid& grid, std::int64_t sequence, bool silu) const;
+  /// tokens [B, L, C] on `grid`; `sequence` is the length of one sequence (causal convolutions do not cross it). A 3D
+  /// kernel's axes are those of `order` (not random): it does to these tokens what it would do to them in that order.
+  torch::Tensor forward(const torch::Tensor& tokens, const Grid& grid, std::int64_t sequence, bool silu,
+                        const ScanOrder& order) const;
   torch::Tensor weight, bias;
 
  private:
@@ -78,8 +80,10 @@ class TokenMixer : public torch::nn::Module {
   };
   void register_branch(std::size_t index);
   torch::Tensor run_branch(std::size_t index, const torch::Tensor& x, const torch::Tensor& z, const Grid& grid);
+  bool scans_in_place(const ScanBranch& spec) const;
   torch::Tensor convolve(std::size_t index, const torch::Tensor& x, const Grid& grid, const TokenPermutation* order);
-  torch::Tensor scan(const Branch& parameters, const torch::Tensor& u, const torch::Tensor& gate);
+  torch::Tensor scan(const Branch& parameters, const torch::Tensor& u, const torch::Tensor& gate,
+                     const std::optional<torch::Tensor>& order);
 
   TokenMixerShape shape_;
   std::vector<Branch> branches_;

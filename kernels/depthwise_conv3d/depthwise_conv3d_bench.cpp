@@ -1,4 +1,5 @@
-// Speed of the depthwise convolution: B=1, bias, no activation, at the stages of UlikeMamba_3d.
+// Speed of the depthwise convolution: B=1, bias, no activation, at the stages of UlikeMamba_3d; MSv4's kernels 3, 5, 7
+// in one pass (multiscale) and one by one (multiscale_separate).
 #include <torch/torch.h>
 
 #include "kernels/benchmark/operator_problem.h"
@@ -41,10 +42,57 @@ Work work_of(const Tensors& inputs, const Shape& shape, std::int64_t kernel, boo
   return work;
 }
 
-std::string name_of(const Shape& shape, std::int64_t kernel, at::ScalarType dtype, bool backward) {
-  return "depthwise_conv3d/" + pass_name(backward) + "/" + dtype_name(dtype) + "/C:" + std::to_string(shape.channels) +
-         "/S:" + std::to_string(shape.depth) + "x" + std::to_string(shape.height) + "x" + std::to_string(shape.width) +
-         "/k:" + std::to_string(kernel);
+std::string name_of(const std::string& name, const Shape& shape, at::ScalarType dtype, bool backward) {
+  return name + "/" + pass_name(backward) + "/" + dtype_name(dtype) + "/C:" + std::to_string(shape.channels) +
+         "/S:" + std::to_string(shape.depth) + "x" + std::to_string(shape.height) + "x" + std::to_string(shape.width);
+}
+
+// --- Several kernels: x, three weights, three biases -----------------------------------------------------------------
+
+constexpr std::int64_t kScales[] = {3, 5, 7};
+
+at::Tensor together(const Tensors& t) {
+  return depthwise_conv3d_multiscale(t[0], {t[1], t[2], t[3]}, {t[4], t[5], t[6]});
+}
+at::Tensor one_by_one(const Tensors& t) {
+  Tensors scales;
+  for (std::size_t s = 0; s < 3; ++s) scales.push_back(depthwise_conv3d(t[0], t[1 + s], t[4 + s]));
+  return torch::stack(scales, 1);
+}
+at::Tensor scales_reference(const Tensors& t) {
+  Tensors scales;
+  for (std::size_t s = 0; s < 3; ++s)
+    scales.push_back(depthwise_conv3d_reference(t[0], t[1 + s], t[4 + s], false));
+  return torch::stack(scales, 1);
+}
+
+Tensors make_scales_inputs(const Shape& shape, at::ScalarType dtype, at::Device device) {
+  Tensors inputs = {make_inputs(shape, 3, dtype, device)[0]};
+  for (const std::size_t part : {1, 2})
+    for (const std::int64_t kernel : kScales) inputs.push_back(make_inputs(shape, kernel, dtype, device)[part]);
+  return inputs;
+}
+
+Work work_of_scales(const Tensors& inputs, const Shape& shape, bool backward) {
+  Work work;
+  for (const std::int64_t kernel : kScales) work.operations += work_of(inputs, shape, kernel, backward).operations;
+  work.elements = 3 * static_cast<double>(inputs[0].numel());
+  work.bytes = bytes_moved(inputs, torch::empty_like(inputs[0]).expand({3, -1, -1, -1, -1, -1}), backward);
+  return work;
+}
+
+void add_scales(std::vector<Benchmark>& benchmarks) {
+  for (const auto& [name, form] : {std::pair{"depthwise_conv3d_multiscale", &together},
+                                   std::pair{"depthwise_conv3d_multiscale_separate", &one_by_one}})
+    for (const bool backward : {false, true})
+      for (const Shape& shape : kShapes)
+        benchmarks.push_back({name_of(name, shape, at::kFloat, backward), [=](at::Device device) {
+                                torch::manual_seed(0);
+                                const Tensors inputs = make_scales_inputs(shape, at::kFloat, device);
+                                return make_problem(
+                                    {form, scales_reference, inputs, backward, {4, 0, 0, 0, 0, 0, 0}},
+                                    work_of_scales(inputs, shape, backward));
+                              }});
 }
 
 void add(std::vector<Benchmark>& benchmarks) {
@@ -53,13 +101,14 @@ void add(std::vector<Benchmark>& benchmarks) {
     for (const bool backward : {false, true})
       for (const Shape& shape : kShapes)
         for (const std::int64_t kernel : {3, 5, 7})
-          benchmarks.push_back({name_of(shape, kernel, dtype, backward), [=](at::Device device) {
+          benchmarks.push_back({name_of("depthwise_conv3d", shape, dtype, backward) + "/k:" + std::to_string(kernel), [=](at::Device device) {
                                   torch::manual_seed(0);
                                   const Tensors inputs = make_inputs(shape, kernel, dtype, device);
                                   return make_problem({ours, reference, inputs, backward, {4, 0, 0}},
                                                       work_of(inputs, shape, kernel, backward));
                                 }});
   }
+  add_scales(benchmarks);
 }
 
 const Registration registered(add);

@@ -91,14 +91,10 @@ at::Tensor selective_scan(const at::Tensor& u, const at::Tensor& delta, const at
   return op.call(u, delta, A, B, C, D, z, delta_bias, delta_softplus, initial_state, orders);
 }
 
-std::tuple<at::Tensor, at::Tensor> selective_scan_with_state(const at::Tensor& u, const at::Tensor& delta,
-                                                             const at::Tensor& A, const at::Tensor& B,
-                                                             const at::Tensor& C, const std::optional<at::Tensor>& D,
-                                                             const std::optional<at::Tensor>& z,
-                                                             const std::optional<at::Tensor>& delta_bias,
-                                                             bool delta_softplus,
-                                                             const std::optional<at::Tensor>& initial_state,
-                                                             const std::optional<at::Tensor>& orders) {
+std::tuple<at::Tensor, at::Tensor> selective_scan_with_state(
+    const at::Tensor& u, const at::Tensor& delta, const at::Tensor& A, const at::Tensor& B, const at::Tensor& C,
+    const std::optional<at::Tensor>& D, const std::optional<at::Tensor>& z, const std::optional<at::Tensor>& delta_bias,
+    bool delta_softplus, const std::optional<at::Tensor>& initial_state, const std::optional<at::Tensor>& orders) {
   static const auto op = c10::Dispatcher::singleton()
                              .findSchemaOrThrow("m3d::selective_scan_with_state", "")
                              .typed<decltype(selective_scan_with_state)>();

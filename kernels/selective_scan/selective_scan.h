@@ -23,10 +23,10 @@ namespace m3d {
 /// needs K = 1.
 ///
 /// u, delta, z, B, C have one dtype: float32, float64, bfloat16 or float16; the others have it too or that of the
-/// accumulation, which is float32 for 16-bit types. One device; any strides; any dimension may be 0. Memory is linear in
-/// L, forward and backward; results have the same bits whatever the number of threads. Throws c10::Error naming the wrong
-/// argument. Differentiable once in every tensor. The dispatcher sees the call as m3d::selective_scan, on meta tensors
-/// too.
+/// accumulation, which is float32 for 16-bit types. One device; any strides; any dimension may be 0. Memory is linear
+/// in L, forward and backward; results have the same bits whatever the number of threads. Throws c10::Error naming the
+/// wrong argument. Differentiable once in every tensor. The dispatcher sees the call as m3d::selective_scan, on meta
+/// tensors too.
 at::Tensor selective_scan(const at::Tensor& u, const at::Tensor& delta, const at::Tensor& A, const at::Tensor& B,
                           const at::Tensor& C, const std::optional<at::Tensor>& D = std::nullopt,
                           const std::optional<at::Tensor>& z = std::nullopt,

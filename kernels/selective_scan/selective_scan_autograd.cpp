@@ -54,7 +54,7 @@ struct SelectiveScan : torch::autograd::Function<SelectiveScan> {
     const auto if_given = [&](std::size_t saved, const at::Tensor& gradient) {
       return s[saved].defined() ? gradient : none;
     };
-    return {u,    delta, A, B, C, if_given(5, D), if_given(6, z), if_given(7, bias), none, if_given(8, initial_state),
+    return {u,   delta, A, B, C, if_given(5, D), if_given(6, z), if_given(7, bias), none, if_given(8, initial_state),
             none};
   }
 };

@@ -81,10 +81,11 @@ M3D_INLINE void recompute_block(const Backward<T, S, O>& scan, const Place<T>& p
                                 Recomputed<T, block>& states) {
   constexpr int together = block < kTogether ? block : kTogether;
   const Rows<T>& rows = place.rows;
+  Vector<T> h[block];
 #pragma GCC unroll 8
   for (int n = 0; n < block; ++n) {
     const std::int64_t row = (first_state + n) * scan.channels + group.first;
-    states.h[0][n] = load_lanes(place.kept + row, group.count);
+    states.h[0][n] = h[n] = load_lanes(place.kept + row, group.count);
     prefetch<false>(place.coming + row);
   }
   for (int t = 0; t < rows.steps; ++t) {
@@ -100,14 +101,12 @@ M3D_INLINE void recompute_block(const Backward<T, S, O>& scan, const Place<T>& p
     for (int n = 0; n < block; ++n) a[n] = dt * decay[n];
 #pragma GCC unroll 8
     for (int n = 0; n < block; n += together) exp2_all<T, together>(a + n);
-    Vector<T> y = chunk.y[t];
 #pragma GCC unroll 8
     for (int n = 0; n < block; ++n) {
       states.a[t][n] = a[n];
-      states.h[t + 1][n] = a[n] * states.h[t][n] + dt_u * B[n];
-      if constexpr (gated) y += states.h[t + 1][n] * C[n];
+      states.h[t + 1][n] = h[n] = a[n] * h[n] + dt_u * B[n];
+      if constexpr (gated) chunk.y[t] += h[n] * C[n];
     }
-    chunk.y[t] = y;
   }
 }
 
@@ -147,10 +146,10 @@ M3D_INLINE void put_shared(const Vector<T>* shared, T* grad_B, T* grad_C, bool a
 }
 
 /// One block of states of one group backwards through one chunk; its terms of dB and dC are added to `shared`.
-template <class T, int block, class S, class O>
+template <class T, int block, bool first_group, class S, class O>
 M3D_INLINE void reverse_block(const Backward<T, S, O>& scan, const Place<T>& place, std::int64_t first_state,
                               const Carried<T>& carried, const Recomputed<T, block>& states, BackwardChunk<T>& chunk,
-                              Shared<T, block>& shared, bool first_group) {
+                              Shared<T, block>& shared) {
   const Rows<T>& rows = place.rows;
   Vector<T> back[block], grad_decay[block], after[block];
 #pragma GCC unroll 8
@@ -174,8 +173,8 @@ M3D_INLINE void reverse_block(const Backward<T, S, O>& scan, const Place<T>& pla
     for (int n = 0; n < block; ++n) {
       const Vector<T> g = back[n] + grad_y * C[n];
       const Vector<T> before = states.h[t][n];
-      terms[n] = (first_group ? Vector<T>{} : terms[n]) + dt_u * g;
-      terms[block + n] = (first_group ? Vector<T>{} : terms[block + n]) + grad_y * after[n];
+      terms[n] = first_group ? dt_u * g : terms[n] + dt_u * g;
+      terms[block + n] = first_group ? grad_y * after[n] : terms[block + n] + grad_y * after[n];
       grad_dt_u += g * B[n];
       back[n] = g * states.a[t][n];
       const Vector<T> grad_exponent = back[n] * before;
@@ -202,7 +201,10 @@ void backward_block(const Backward<T, S, O>& scan, const Place<T>& place, std::i
   for (std::int64_t k = 0; k < groups; ++k) {
     recompute_block<T, block, gated>(scan, place, carried[k].group, first_state, carried[k].decay + first_state,
                                      chunks[k], states);
-    reverse_block(scan, place, first_state, carried[k], states, chunks[k], shared, k == 0);
+    if (k == 0)
+      reverse_block<T, block, true>(scan, place, first_state, carried[k], states, chunks[k], shared);
+    else
+      reverse_block<T, block, false>(scan, place, first_state, carried[k], states, chunks[k], shared);
   }
   for (int t = 0; t < place.rows.steps; ++t) {
     T* grad_B = place.grad_BC + place.rows.token[t] * scan.states + first_state;

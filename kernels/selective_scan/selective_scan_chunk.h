@@ -89,10 +89,11 @@ Rows<T> rows_in(T* memory, std::int64_t states) {
 /// The tokens at the chunk's positions; beyond an end, the outermost one.
 template <class T, class S>
 void find_tokens(const Inputs<T, S>& in, std::int64_t pass, std::int64_t index, std::int64_t* tokens) {
+  const std::int64_t begin = index * kChunk, last = in.length - 1;
+  const std::int32_t* order = in.orders ? in.orders + pass * in.length : nullptr;
   for (std::int64_t t = 0; t < kChunk; ++t) {
-    const std::int64_t place = index * kChunk + t, last = in.length - 1;
-    const std::int64_t position = place < 0 ? 0 : place < last ? place : last;
-    tokens[t] = in.orders ? in.orders[pass * in.length + position] : position;
+    const std::int64_t place = begin + t < 0 ? 0 : begin + t < last ? begin + t : last;
+    tokens[t] = order ? order[place] : place;
   }
 }
 
@@ -148,10 +149,14 @@ M3D_INLINE void load_chunk(const Inputs<T, S>& in, const Group& group, const Row
     chunk.raw_dt[t] = load_as<T>(in.delta.at(group.batch, rows.token[t]) + group.first, group.count) + bias;
     chunk.y[t] = skip * chunk.u[t];
   }
-  for (int t = 0; t < rows.steps; ++t) {
-    chunk.dt[t] = in.delta_softplus ? softplus<T>(chunk.raw_dt[t]) : chunk.raw_dt[t];
-    chunk.dt_u[t] = chunk.dt[t] * chunk.u[t];
+  // In fours, beyond the last step too.
+  for (int t = rows.steps; t < kChunk; ++t) chunk.raw_dt[t] = Vector<T>{};
+  for (int t = 0; t < rows.steps; t += kTogether) {
+#pragma GCC unroll 8
+    for (int k = t; k < t + kTogether; ++k) chunk.dt[k] = chunk.raw_dt[k];
+    if (in.delta_softplus) softplus_all<T, kTogether>(chunk.dt + t);
   }
+  for (int t = 0; t < rows.steps; ++t) chunk.dt_u[t] = chunk.dt[t] * chunk.u[t];
 }
 
 /// Writes a group's part of a token's row, or adds to what an earlier pass wrote there.

@@ -1,6 +1,6 @@
 // The selective scan on CPU: allocation, choice of the loops, division of the work. Forward, groups of channels do not
-// depend on each other, and a thread takes its groups together. Backward, a piece of work is a batch and a unit of a few
-// groups, whatever the number of threads; hence the same bits.
+// depend on each other, and a thread takes its groups together. Backward, a piece of work is a batch and a unit of a
+// few groups, whatever the number of threads; hence the same bits.
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
 

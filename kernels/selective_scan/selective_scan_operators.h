@@ -1,8 +1,8 @@
 #pragma once
 // The operators behind the public ones: what a device implements. Schemas in selective_scan.cpp.
-// u, delta, B, C, z have one dtype (float32, float64, bfloat16, float16); A, D, delta_bias, initial_state and the states
-// that are returned have its accumulation dtype (accumulation_dtype in checks.h). `orders` is contiguous, each row a
-// permutation, and absent where there is one pass in natural order.
+// u, delta, B, C, z have one dtype (float32, float64, bfloat16, float16); A, D, delta_bias, initial_state and the
+// states that are returned have its accumulation dtype (accumulation_dtype in checks.h). `orders` is contiguous, each
+// row a permutation, and absent where there is one pass in natural order.
 #include <ATen/core/Tensor.h>
 
 #include <optional>

@@ -199,24 +199,57 @@ M3D_INLINE Vector<T> silu_derivative(Vector<T> x) {
   return s * (T(1) + x * (T(1) - s));
 }
 
-/// log(1 + exp(x)), and x itself above 20 as torch has it. log(1 + e) = 2 atanh(e / (2 + e)), e in (0, 1]: the
-/// argument is at most 1/3, so that each term of the series brings 9 times the accuracy.
-template <class T>
-M3D_INLINE Vector<T> softplus(Vector<T> x) {
-  constexpr int terms = sizeof(T) == 4 ? 8 : 18;
-  const Vector<T> e = exp<T>(-absolute<T>(x));
-  const Vector<T> s = e / (T(2) + e);
-  const Vector<T> s2 = s * s;
-  Vector<T> series = broadcast<T>(T(1) / T(2 * terms - 1));
-#pragma GCC unroll 32
-  for (int k = terms - 2; k >= 0; --k) series = series * s2 + T(1) / T(2 * k + 1);
-  const Vector<T> positive = x > T(0) ? x : Vector<T>{};
-  return x > T(20) ? x : positive + T(2) * s * series;
+/// Coefficients of (log(1 + e) / e - 1) / e on [0, 1], lowest power first: minimax, relative error of the logarithm
+/// 3.3e-8 before rounding.
+inline constexpr int kLogTerms = 8;
+inline constexpr float kLogCoefficient[kLogTerms] = {
+    -0.49999648332595825f, 0.3332132399082184f,  -0.24857163429260254f,  0.19153651595115662f,
+    -0.13753795623779297f, 0.07920445501804352f, -0.030065739527344704f, 0.005364810582250357f};
+
+/// x + log(1 + e), e in [0, 1].
+M3D_INLINE Vector<float> add_log1p(Vector<float> x, Vector<float> e) {
+  Vector<float> p = broadcast<float>(kLogCoefficient[kLogTerms - 1]);
+#pragma GCC unroll 8
+  for (int k = kLogTerms - 2; k >= 0; --k) p = p * e + kLogCoefficient[k];
+  return (p * e + 1.0f) * e + x;
 }
 
-template <class T, int... index>
-M3D_INLINE Vector<T> add_neighbours(Vector<T> a, Vector<T> b, std::integer_sequence<int, index...>) {
-  return __builtin_shufflevector(a, b, 2 * index...) + __builtin_shufflevector(a, b, (2 * index + 1)...);
+/// log(1 + e) = 2 atanh(e / (2 + e)): the argument is at most 1/3, so that each term brings 9 times the accuracy.
+M3D_INLINE Vector<double> add_log1p(Vector<double> x, Vector<double> e) {
+  constexpr int terms = 18;
+  const Vector<double> s = e / (2.0 + e), s2 = s * s;
+  Vector<double> series = broadcast<double>(1.0 / (2 * terms - 1));
+#pragma GCC unroll 32
+  for (int k = terms - 2; k >= 0; --k) series = series * s2 + 1.0 / (2 * k + 1);
+  return x + 2.0 * s * series;
+}
+
+/// log(1 + exp(x)), and x itself above 20 as torch has it, of `count` vectors at once, in place.
+template <class T, int count>
+M3D_INLINE void softplus_all(Vector<T>* x) {
+  Vector<T> e[count];
+#pragma GCC unroll 8
+  for (int k = 0; k < count; ++k) e[k] = -absolute<T>(x[k]) * T(kLog2OfE);
+  exp2_all<T, count>(e);
+#pragma GCC unroll 8
+  for (int k = 0; k < count; ++k) x[k] = x[k] > T(20) ? x[k] : add_log1p(x[k] > T(0) ? x[k] : Vector<T>{}, e[k]);
+}
+
+/// The source lane, in a and then b, of lane `lane` when neighbours are brought together: in each 128-bit block those
+/// of its lanes, where a shuffle is cheap, or (whole_blocks) the blocks themselves.
+template <class T>
+constexpr int even_neighbour(int lane, bool whole_blocks) {
+  constexpr int block = 16 / static_cast<int>(sizeof(T)), lanes = kLanes<T>;
+  const int first = lane / block * block, inner = lane % block;
+  if (whole_blocks) return 2 * first + inner;
+  return inner < block / 2 ? first + 2 * inner : lanes + first + 2 * inner - block;
+}
+
+template <class T, bool whole_blocks, int... lane>
+M3D_INLINE Vector<T> add_neighbours(Vector<T> a, Vector<T> b, std::integer_sequence<int, lane...>) {
+  constexpr int step = whole_blocks ? 16 / static_cast<int>(sizeof(T)) : 1;
+  return __builtin_shufflevector(a, b, even_neighbour<T>(lane, whole_blocks)...) +
+         __builtin_shufflevector(a, b, (even_neighbour<T>(lane, whole_blocks) + step)...);
 }
 
 /// The sums of the lanes of `count` vectors (a power of two, at most the lanes), in the first `count` lanes of the
@@ -228,9 +261,11 @@ M3D_INLINE Vector<T> sum_lanes(const Vector<T>* v) {
     return v[0];
   } else {
     constexpr int left = count > 1 ? count / 2 : 1;
+    constexpr bool whole_blocks = parts <= kVectorBytes / 16;
     Vector<T> pairs[left];
 #pragma GCC unroll 16
-    for (int k = 0; k < left; ++k) pairs[k] = add_neighbours<T>(v[2 * k], v[count > 1 ? 2 * k + 1 : 0], Lanes{});
+    for (int k = 0; k < left; ++k)
+      pairs[k] = add_neighbours<T, whole_blocks>(v[2 * k], v[count > 1 ? 2 * k + 1 : 0], Lanes{});
     return sum_lanes<T, left, parts / 2>(pairs);
   }
 }

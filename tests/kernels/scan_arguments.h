@@ -81,7 +81,9 @@ inline void require_equal_bits(const Tensors& a, const Tensors& b) {
 /// [1, L] each: natural, reversed, or shuffled by a fixed seed.
 inline at::Tensor natural_order(std::int64_t length) { return torch::arange(length, torch::kInt).unsqueeze(0); }
 inline at::Tensor reversed_order(std::int64_t length) { return natural_order(length).flip(1); }
-inline at::Tensor random_order(std::int64_t length) { return fill("order", {length}).argsort().to(torch::kInt).unsqueeze(0); }
+inline at::Tensor random_order(std::int64_t length) {
+  return fill("order", {length}).argsort().to(torch::kInt).unsqueeze(0);
+}
 /// The tokens of a row-major grid with its axes permuted: "dwh" is {0, 2, 1}.
 inline at::Tensor axis_order(at::IntArrayRef grid, at::IntArrayRef axes) {
   const std::int64_t length = grid[0] * grid[1] * grid[2];

@@ -160,12 +160,14 @@ TEST_CASE("selective_scan orders: errors name the argument", "[selective_scan]")
   CHECK_THROWS_WITH(with(natural_order(8)[0]), Contains("orders must be [K, L]"));
   CHECK_THROWS_WITH(with(torch::empty({0, 8}, torch::kInt)), Contains("K >= 1"));
   CHECK_THROWS_WITH(with(natural_order(8).to(at::kMeta)), Contains("orders must be on the device of u"));
-  CHECK_THROWS_WITH(with(torch::zeros({1, 8}, torch::kInt)), Contains("orders[0] must be a permutation of 0 ... 7, has 0 twice"));
+  CHECK_THROWS_WITH(with(torch::zeros({1, 8}, torch::kInt)),
+                    Contains("orders[0] must be a permutation of 0 ... 7, has 0 twice"));
   CHECK_THROWS_WITH(with(natural_order(8) - 1), Contains("has -1"));
   CHECK_THROWS_WITH(with(natural_order(8).repeat({2, 1})), Contains("initial_state needs one order, got 2"));
   Scan several = make_scan(1, 8, 4, 3);
   several.orders = natural_order(8).repeat({2, 1});
-  CHECK_THROWS_WITH(several.call(selective_scan_with_state, several.tensors), Contains("orders must be one order, got 2"));
+  CHECK_THROWS_WITH(several.call(selective_scan_with_state, several.tensors),
+                    Contains("orders must be one order, got 2"));
   Tensors t = scan.tensors;
   t.back() = t.back().transpose(1, 2);
   CHECK_THROWS_WITH(scan.call(selective_scan_with_state, t), Contains("initial_state must be [B, D, N] = [1, 4, 3]"));

@@ -52,8 +52,7 @@ TEST_CASE("selective_scan: equals the sequential form for any length, channels a
     std::int64_t batch, length, channels, states;
   };
   for (const Shape s : {Shape{1, 1, 16, 16}, Shape{2, 2, 20, 5}, Shape{1, 15, 33, 16}, Shape{2, 16, 40, 1},
-                        Shape{1, 17, 96, 16}, Shape{3, 33, 1, 20}, Shape{1, 50, 130, 7},
-                        Shape{1, 5, 18, 256}})
+                        Shape{1, 17, 96, 16}, Shape{3, 33, 1, 20}, Shape{1, 50, 130, 7}, Shape{1, 5, 18, 256}})
     for (const int options : {0, 31}) {
       const Scan scan = make_scan(s.batch, s.length, s.channels, s.states, options);
       const auto [expected_y, expected_state] = scan.call(selective_scan_reference, scan.tensors);
@@ -127,6 +126,27 @@ TEST_CASE("selective_scan: 262144 tokens in memory linear in the tokens", "[sele
   CHECK(bytes > 262144 * 32 * 4);
   CHECK(bytes < 10 * 262144 * 32 * 4);  // in tensors of the size of u; [B, L, D, N] alone would be 16
   CHECK(bytes < 2.2 * static_cast<double>(peak(131072)));
+}
+
+TEST_CASE("selective_scan: peak memory of forward and backward", "[selective_scan]") {
+  const auto bytes = [](const Tensors& tensors) {
+    std::int64_t sum = 0;
+    for (const at::Tensor& tensor : tensors) sum += static_cast<std::int64_t>(tensor.nbytes());
+    return sum;
+  };
+  for (const int options : {13, 15}) {  // without and with z
+    const Scan scan = make_scan(1, 32768, 96, 16, options).to(at::kFloat);
+    Tensors leaves = scan.tensors;
+    for (at::Tensor& leaf : leaves) leaf.requires_grad_(true);
+    const at::Tensor grad = torch::ones_like(leaves[0]);
+    std::int64_t outputs = 0;
+    const std::int64_t peak = peak_tensor_bytes([&] {
+      const at::Tensor y = y_of(scan, leaves);
+      outputs = bytes({y}) + bytes(torch::autograd::grad({y}, leaves, {grad}));
+    });
+    const std::int64_t inputs = bytes(leaves) + bytes({grad});
+    CHECK(static_cast<double>(inputs + peak) < 1.5 * static_cast<double>(inputs + outputs));
+  }
 }
 
 TEST_CASE("selective_scan: tensors that are not contiguous, and outputs used in part", "[selective_scan]") {

@@ -1,5 +1,5 @@
-// 16-bit storage with float32 accumulation. Errors are taken against float64 runs of the same rounded inputs, so that what
-// remains is the rounding of what is stored.
+// 16-bit storage with float32 accumulation. Errors are taken against float64 runs of the same rounded inputs, so that
+// what remains is the rounding of what is stored.
 #include <torch/torch.h>
 
 #include <cmath>
@@ -103,6 +103,5 @@ TEST_CASE("selective_scan 16-bit types: parameters in either dtype, differentiab
   const auto loss = [&](const Tensors& t) { return y_of(scan, t).to(at::kFloat).sum(); };
   CHECK(torch::equal(y_of(scan, narrow), y_of(scan, wide)));
   const Tensors narrow_grads = gradients(loss, narrow), wide_grads = gradients(loss, wide);
-  for (std::size_t k = 0; k < narrow.size(); ++k)
-    CHECK(torch::equal(narrow_grads[k], wide_grads[k].to(at::kBFloat16)));
+  for (std::size_t k = 0; k < narrow.size(); ++k) CHECK(torch::equal(narrow_grads[k], wide_grads[k].to(at::kBFloat16)));
 }
