@@ -78,6 +78,11 @@ void count_depthwise_convolution(MacCounts& counts, const at::RecordFunction& ca
   counts.convolution += tensor(call, 0).numel() * (weight.numel() / weight.size(0));
 }
 
+void count_depthwise_convolutions(MacCounts& counts, const at::RecordFunction& call) {
+  for (const at::Tensor& weight : call.inputs()[1].toTensorVector())
+    counts.convolution += tensor(call, 0).numel() * (weight.numel() / weight.size(0));
+}
+
 /// Every order is a scan of its own.
 void count_scan(MacCounts& counts, const at::RecordFunction& call) {
   constexpr std::size_t orders = 10;  // its place among the arguments
@@ -99,6 +104,7 @@ Counter counter_of(const std::string& name) {
                                                           {"aten::scaled_dot_product_attention", count_attention},
                                                           {"m3d::causal_conv1d", count_causal_convolution},
                                                           {"m3d::depthwise_conv3d", count_depthwise_convolution},
+                                                          {"m3d::depthwise_conv3d_multiscale", count_depthwise_convolutions},
                                                           {"m3d::selective_scan", count_scan},
                                                           {"m3d::selective_scan_with_state", count_scan}};
   const auto found = counters.find(name);

@@ -28,6 +28,11 @@ std::vector<ScanBranch> depth_and_plane_branches(bool corrected) {
   return {planes, lines};
 }
 
+/// [B, L, C] as [B, D, H, W, C].
+torch::Tensor on_grid(const torch::Tensor& tokens, const Grid& grid) {
+  return tokens.reshape({tokens.size(0), grid[0], grid[1], grid[2], tokens.size(2)});
+}
+
 /// "conv1d", "conv2d" or "conv3d", as the originals name the convolution by its kernel's axes.
 std::string convolution_name(const TokenMixerShape& shape, const ScanBranch& branch) {
   const auto& axes = branch.kernel_axes;
@@ -79,9 +84,11 @@ torch::Tensor TokenConvolution::forward(const torch::Tensor& tokens, const Grid&
   if (causal_)
     return causal_conv1d(tokens.reshape({-1, sequence, channels}), weight.squeeze(1), optional(bias), silu)
         .reshape(tokens.sizes());
-  const auto kernel = weight.reshape({channels, 1, kernel_[0], kernel_[1], kernel_[2]});
-  const auto volume = tokens.reshape({tokens.size(0), grid[0], grid[1], grid[2], channels});
-  return depthwise_conv3d(volume, turned_kernel(kernel, order), optional(bias), silu).reshape(tokens.sizes());
+  return depthwise_conv3d(on_grid(tokens, grid), kernel(order), optional(bias), silu).reshape(tokens.sizes());
+}
+
+torch::Tensor TokenConvolution::kernel(const ScanOrder& order) const {
+  return turned_kernel(weight.reshape({weight.size(0), 1, kernel_[0], kernel_[1], kernel_[2]}), order);
 }
 
 TokenMixer::TokenMixer(const TokenMixerShape& shape) : shape_(shape) {
@@ -163,18 +170,31 @@ torch::Tensor TokenMixer::convolve(std::size_t index, const torch::Tensor& x, co
   for (int axis = 3 - spec.sequence_axes; axis < 3; ++axis) sequence *= used[axis];
   const auto source = permuted ? gather_tokens(x, *order) : x;
   const ScanOrder& turned = order || spec.convolve_first ? scan_order("dhw") : spec.order;
-  std::vector<torch::Tensor> scales;
-  for (const auto& convolution : branches_[index].convolutions)
-    scales.push_back(convolution->forward(source, used, sequence, !sum, turned));
-  if (sum) {
-    auto total = scales[0];
-    for (std::size_t i = 1; i < scales.size(); ++i) total = total + scales[i];
-    scales = {torch::silu(total)};
-  }
+  auto scales = convolve_scales(branches_[index], source, used, sequence, !sum, turned);
+  if (sum) scales = torch::silu(scales.sum(1, /*keepdim=*/true));
+  const std::int64_t count = scales.size(1);
   if (order && spec.convolve_first)
-    for (auto& tokens : scales) tokens = gather_tokens(tokens, *order);
-  for (auto& tokens : scales) tokens = tokens.reshape({-1, sequence, shape_.d_inner});
-  return scales.size() == 1 ? scales[0] : torch::cat(scales, 1);
+    scales = gather_tokens(scales.flatten(0, 1), *order).reshape(scales.sizes());
+  if (count == 1 || sequence == x.size(1)) return scales.reshape({-1, count * sequence, shape_.d_inner});
+  return scales.unflatten(2, {-1, sequence}).transpose(1, 2).reshape({-1, count * sequence, shape_.d_inner});
+}
+
+/// All scales of x [B, L, C]: [B, scales, L, C].
+torch::Tensor TokenMixer::convolve_scales(const Branch& branch, const torch::Tensor& x, const Grid& grid,
+                                          std::int64_t sequence, bool silu, const ScanOrder& turned) {
+  if (branch.convolutions.size() == 1 || branch.convolutions[0]->causal()) {
+    std::vector<torch::Tensor> scales;
+    for (const auto& convolution : branch.convolutions)
+      scales.push_back(convolution->forward(x, grid, sequence, silu, turned));
+    return scales.size() == 1 ? scales[0].unsqueeze(1) : torch::stack(scales, 1);
+  }
+  std::vector<torch::Tensor> kernels;
+  std::vector<std::optional<torch::Tensor>> biases;
+  for (const auto& convolution : branch.convolutions) {
+    kernels.push_back(convolution->kernel(turned));
+    biases.push_back(optional(convolution->bias));
+  }
+  return depthwise_conv3d_multiscale(on_grid(x, grid), kernels, biases, silu).flatten(2, 4);
 }
 
 torch::Tensor TokenMixer::run_branch(std::size_t index, const torch::Tensor& x, const torch::Tensor& z,

@@ -53,6 +53,9 @@ class TokenConvolution : public torch::nn::Module {
   /// kernel's axes are those of `order` (not random): it does to these tokens what it would do to them in that order.
   torch::Tensor forward(const torch::Tensor& tokens, const Grid& grid, std::int64_t sequence, bool silu,
                         const ScanOrder& order) const;
+  /// The 3D kernel [C, 1, kd, kh, kw], its axes turned to `order`'s.
+  torch::Tensor kernel(const ScanOrder& order) const;
+  bool causal() const { return causal_; }
   torch::Tensor weight, bias;
 
  private:
@@ -81,6 +84,8 @@ class TokenMixer : public torch::nn::Module {
   void register_branch(std::size_t index);
   torch::Tensor run_branch(std::size_t index, const torch::Tensor& x, const torch::Tensor& z, const Grid& grid);
   bool scans_in_place(const ScanBranch& spec) const;
+  static torch::Tensor convolve_scales(const Branch& branch, const torch::Tensor& x, const Grid& grid,
+                                       std::int64_t sequence, bool silu, const ScanOrder& turned);
   torch::Tensor convolve(std::size_t index, const torch::Tensor& x, const Grid& grid, const TokenPermutation* order);
   torch::Tensor scan(const Branch& parameters, const torch::Tensor& u, const torch::Tensor& gate,
                      const std::optional<torch::Tensor>& order);
