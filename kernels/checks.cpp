@@ -7,19 +7,53 @@
 
 namespace m3d {
 
-ArgumentChecks::ArgumentChecks(const char* op, const char* name, const at::Tensor& reference, std::int64_t dimensions)
+ArgumentChecks::ArgumentChecks(const char* op, const char* name, const at::Tensor& reference, std::int64_t dimensions,
+                               bool half_types)
     : op_(op), reference_name_(name), reference_(reference) {
   TORCH_CHECK(reference.dim() == dimensions, op, ": ", name, " must have ", dimensions, " dimensions, has shape ",
               reference.sizes());
-  TORCH_CHECK(reference.scalar_type() == at::kFloat || reference.scalar_type() == at::kDouble, op, ": ", name,
-              " must be float32 or float64, is ", reference.scalar_type());
+  const auto dtype = reference.scalar_type();
+  const bool half = half_types && (dtype == at::kBFloat16 || dtype == at::kHalf);
+  TORCH_CHECK(dtype == at::kFloat || dtype == at::kDouble || half, op, ": ", name, " must be float32",
+              half_types ? ", float64, bfloat16 or float16" : " or float64", ", is ", dtype);
+}
+
+void ArgumentChecks::same_device(const char* name, const at::Tensor& tensor) const {
+  TORCH_CHECK(tensor.device() == reference_.device(), op_, ": ", name, " must be on the device of ", reference_name_,
+              " (", reference_.device(), "), is on ", tensor.device());
 }
 
 void ArgumentChecks::same_kind(const char* name, const at::Tensor& tensor) const {
   TORCH_CHECK(tensor.scalar_type() == reference_.scalar_type(), op_, ": ", name, " must have the dtype of ",
               reference_name_, " (", reference_.scalar_type(), "), is ", tensor.scalar_type());
-  TORCH_CHECK(tensor.device() == reference_.device(), op_, ": ", name, " must be on the device of ", reference_name_,
-              " (", reference_.device(), "), is on ", tensor.device());
+  same_device(name, tensor);
+}
+
+void ArgumentChecks::same_shape(const char* name, const at::Tensor& tensor, at::IntArrayRef expected,
+                                const char* meaning) const {
+  TORCH_CHECK(tensor.sizes() == expected, op_, ": ", name, " must be ", meaning, " = ", expected, ", has shape ",
+              tensor.sizes());
+}
+
+const ArgumentChecks& ArgumentChecks::parameter(const char* name, const std::optional<at::Tensor>& tensor,
+                                                at::IntArrayRef expected, const char* meaning) const {
+  if (!tensor) return *this;
+  if (tensor->scalar_type() == accumulation_dtype(reference_.scalar_type()))
+    same_device(name, *tensor);
+  else
+    same_kind(name, *tensor);
+  same_shape(name, *tensor, expected, meaning);
+  return *this;
+}
+
+const ArgumentChecks& ArgumentChecks::orders(const char* name, const std::optional<at::Tensor>& tensor,
+                                             std::int64_t length) const {
+  if (!tensor) return *this;
+  same_device(name, *tensor);
+  TORCH_CHECK(tensor->scalar_type() == at::kInt, op_, ": ", name, " must be int32, is ", tensor->scalar_type());
+  TORCH_CHECK(tensor->dim() == 2 && tensor->size(0) >= 1 && tensor->size(1) == length, op_, ": ", name,
+              " must be [K, L] with K >= 1 and L = ", length, ", has shape ", tensor->sizes());
+  return *this;
 }
 
 const ArgumentChecks& ArgumentChecks::dimensions(const char* name, const at::Tensor& tensor, std::int64_t expected,
@@ -32,14 +66,29 @@ const ArgumentChecks& ArgumentChecks::dimensions(const char* name, const at::Ten
 const ArgumentChecks& ArgumentChecks::shape(const char* name, const at::Tensor& tensor, at::IntArrayRef expected,
                                             const char* meaning) const {
   same_kind(name, tensor);
-  TORCH_CHECK(tensor.sizes() == expected, op_, ": ", name, " must be ", meaning, " = ", expected, ", has shape ",
-              tensor.sizes());
+  same_shape(name, tensor, expected, meaning);
   return *this;
 }
 
 const ArgumentChecks& ArgumentChecks::shape(const char* name, const std::optional<at::Tensor>& tensor,
                                             at::IntArrayRef expected, const char* meaning) const {
   return tensor ? shape(name, *tensor, expected, meaning) : *this;
+}
+
+void check_permutations(const char* op, const char* name, const at::Tensor& orders) {
+  const at::Tensor table = orders.contiguous();
+  const std::int64_t length = table.size(1);
+  for (std::int64_t k = 0; k < table.size(0); ++k) {
+    const std::int32_t* order = table.const_data_ptr<std::int32_t>() + k * length;
+    std::vector<bool> seen(static_cast<std::size_t>(length));
+    for (std::int64_t i = 0; i < length; ++i) {
+      const std::int32_t token = order[i];
+      const bool inside = token >= 0 && token < length;
+      TORCH_CHECK(inside && !seen[token], op, ": ", name, "[", k, "] must be a permutation of 0 ... ", length - 1,
+                  ", has ", token, inside ? " twice" : "");
+      seen[token] = true;
+    }
+  }
 }
 
 bool wants_gradient(std::initializer_list<std::optional<at::Tensor>> tensors) {
@@ -49,8 +98,12 @@ bool wants_gradient(std::initializer_list<std::optional<at::Tensor>> tensors) {
 }
 
 at::Tensor sum_in_order(const at::Tensor& parts, std::int64_t dimension) {
-  at::Tensor total = parts.select(dimension, 0).clone(at::MemoryFormat::Contiguous);
-  for (std::int64_t k = 1; k < parts.size(dimension); ++k) total.add_(parts.select(dimension, k));
+  const std::int64_t count = parts.size(dimension);
+  const at::Tensor first = parts.select(dimension, 0);
+  if (count == 1) return first.clone(at::MemoryFormat::Contiguous);
+  at::Tensor total = at::empty(first.sizes(), first.options());
+  at::add_out(total, first, parts.select(dimension, 1));
+  for (std::int64_t k = 2; k < count; ++k) total.add_(parts.select(dimension, k));
   return total;
 }
 

@@ -9,24 +9,39 @@ namespace m3d {
 
 class ArgumentChecks {
  public:
-  /// The other arguments must have the dtype (float32 or float64) and the device of `reference`.
-  ArgumentChecks(const char* op, const char* name, const at::Tensor& reference, std::int64_t dimensions);
+  /// The other arguments must have the dtype and the device of `reference`: float32 or float64, or where the operator
+  /// has `half_types` bfloat16 or float16.
+  ArgumentChecks(const char* op, const char* name, const at::Tensor& reference, std::int64_t dimensions,
+                 bool half_types = false);
 
   const ArgumentChecks& shape(const char* name, const at::Tensor& tensor, at::IntArrayRef expected,
                               const char* meaning) const;
   const ArgumentChecks& shape(const char* name, const std::optional<at::Tensor>& tensor, at::IntArrayRef expected,
                               const char* meaning) const;
+  /// One that may have the accumulation dtype instead.
+  const ArgumentChecks& parameter(const char* name, const std::optional<at::Tensor>& tensor, at::IntArrayRef expected,
+                                  const char* meaning) const;
+  /// [K, L] int32 with K >= 1, on the same device.
+  const ArgumentChecks& orders(const char* name, const std::optional<at::Tensor>& tensor, std::int64_t length) const;
   /// Number of dimensions only.
   const ArgumentChecks& dimensions(const char* name, const at::Tensor& tensor, std::int64_t expected,
                                    const char* meaning) const;
 
  private:
+  void same_device(const char* name, const at::Tensor& tensor) const;
   void same_kind(const char* name, const at::Tensor& tensor) const;
+  void same_shape(const char* name, const at::Tensor& tensor, at::IntArrayRef expected, const char* meaning) const;
 
   const char* op_;
   const char* reference_name_;
   const at::Tensor& reference_;
 };
+
+/// Each row of `orders` [K, L] (int32, on the CPU) must hold each of 0 … L - 1 once.
+void check_permutations(const char* op, const char* name, const at::Tensor& orders);
+
+/// What is summed in: float64 for float64, else float32.
+inline at::ScalarType accumulation_dtype(at::ScalarType stored) { return stored == at::kDouble ? at::kDouble : at::kFloat; }
 
 /// Whether autograd would record an operator of these tensors now.
 bool wants_gradient(std::initializer_list<std::optional<at::Tensor>> tensors);

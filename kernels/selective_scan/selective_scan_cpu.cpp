@@ -1,6 +1,6 @@
-// The selective scan on CPU: allocation, choice of the loops, division of the work. A piece of work is a batch and a
-// unit of a few groups of channels, whatever the number of threads; hence the same bits.
-#include <ATen/Dispatch.h>
+// The selective scan on CPU: allocation, choice of the loops, division of the work. Forward, groups of channels do not
+// depend on each other, and a thread takes its groups together. Backward, a piece of work is a batch and a unit of a few
+// groups, whatever the number of threads; hence the same bits.
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
 
@@ -18,126 +18,180 @@ namespace {
 
 using namespace selective_scan_loops;
 
-template <class T>
-const Loops<T>& loops() {
-  return M3D_CHOOSE(table, T);
+template <class T, class S, class O>
+const Loops<T, S, O>& loops() {
+  return M3D_CHOOSE(table, T, S, O);
 }
 
-/// The tensors of a call with dense rows (B, C, u, …) or contiguous (A, D, delta_bias), alive while loops run.
+/// run.template operator()<T, S, O>() for the types of tokens of this dtype. The sum of several passes is taken in the
+/// arithmetic's type.
+template <class Run>
+void with_types(at::ScalarType dtype, bool several_passes, const Run& run) {
+  if (dtype == at::kDouble) return run.template operator()<double, double, double>();
+  if (dtype == at::kFloat) return run.template operator()<float, float, float>();
+  if (dtype == at::kBFloat16)
+    return several_passes ? run.template operator()<float, Bfloat16, float>()
+                          : run.template operator()<float, Bfloat16, Bfloat16>();
+  TORCH_CHECK(dtype == at::kHalf, "selective_scan: dtype ", dtype, " is not supported on CPU");
+  return several_passes ? run.template operator()<float, Float16, float>()
+                        : run.template operator()<float, Float16, Float16>();
+}
+
+/// The tensors of a call with dense rows (B, C, u, …) or contiguous (A, D, …), alive while loops run.
 struct Arguments {
   Arguments(const at::Tensor& u_, const at::Tensor& delta_, const at::Tensor& A_, const at::Tensor& B_,
             const at::Tensor& C_, const OptionalTensor& D_, const OptionalTensor& z_, const OptionalTensor& delta_bias_,
-            bool softplus_)
+            bool softplus_, const OptionalTensor& initial_state_, const OptionalTensor& orders_)
       : u(with_dense_rows(u_)),
         delta(with_dense_rows(delta_)),
         A(A_.contiguous()),
         B(with_dense_rows(B_)),
-        C(with_dense_rows(C_)) {
+        C(with_dense_rows(C_)),
+        softplus(softplus_),
+        passes(orders_ ? orders_->size(0) : 1) {
     if (D_) D = D_->contiguous();
     if (z_) z = with_dense_rows(*z_);
     if (delta_bias_) delta_bias = delta_bias_->contiguous();
-    softplus = softplus_;
+    if (initial_state_) initial_state = initial_state_->contiguous();
+    if (orders_) orders = orders_->contiguous();
   }
-  at::Tensor u, delta, A, B, C, D, z, delta_bias;
+  at::Tensor u, delta, A, B, C, D, z, delta_bias, initial_state, orders;
   bool softplus;
+  std::int64_t passes;
+
+  /// Of the outputs that every pass adds to.
+  at::TensorOptions sum_options() const { return passes > 1 ? A.options() : u.options(); }
 };
 
-/// An even number of units: balanced on two threads, and few parts to add.
-std::int64_t units_of(std::int64_t channels, int lanes) {
-  const std::int64_t groups = (channels + lanes - 1) / lanes;
-  const std::int64_t pairs = (groups + 2 * kGroupsPerUnit - 1) / (2 * kGroupsPerUnit);
-  return std::max<std::int64_t>(1, std::min(groups, 2 * pairs));
-}
-
-template <class T>
-Inputs<T> inputs(const Arguments& in) {
+template <class T, class S>
+Inputs<T, S> inputs(const Arguments& in) {
   return {.batch = in.u.size(0),
           .length = in.u.size(1),
           .channels = in.u.size(2),
           .states = in.A.size(1),
-          .units = units_of(in.u.size(2), loops<T>().lanes),
           .delta_softplus = in.softplus,
-          .u = tokens_of<const T>(in.u),
-          .delta = tokens_of<const T>(in.delta),
-          .B = tokens_of<const T>(in.B),
-          .C = tokens_of<const T>(in.C),
-          .z = tokens_of<const T>(in.z),
+          .u = tokens_of<const S>(in.u),
+          .delta = tokens_of<const S>(in.delta),
+          .B = tokens_of<const S>(in.B),
+          .C = tokens_of<const S>(in.C),
+          .z = tokens_of<const S>(in.z),
           .A = values_of<T>(in.A),
           .D = values_of<T>(in.D),
-          .delta_bias = values_of<T>(in.delta_bias)};
+          .delta_bias = values_of<T>(in.delta_bias),
+          .initial_state = values_of<T>(in.initial_state),
+          .orders = values_of<std::int32_t>(in.orders),
+          .passes = in.passes};
 }
 
-/// piece(batch, unit, scratch) for every unit of every batch, on all threads.
-template <class T, class Piece>
-void for_each_unit(const Inputs<T>& in, const at::TensorOptions& options, const Piece& piece) {
-  const std::int64_t work = in.length * in.states * loops<T>().lanes * kGroupsPerUnit * 8;
-  for_each_piece(in.batch * in.units, work, [&](std::int64_t begin, std::int64_t end) {
-    const at::Tensor scratch = at::empty({loops<T>().scratch_size(in.states)}, options);
-    for (std::int64_t i = begin; i < end; ++i) piece(i / in.units, i % in.units, scratch.data_ptr<T>());
+std::int64_t groups_of(std::int64_t channels, int lanes) { return (channels + lanes - 1) / lanes; }
+
+/// An even number of units: balanced on two threads, and few parts to add.
+std::int64_t units_of(std::int64_t groups) {
+  const std::int64_t pairs = (groups + 2 * kGroupsPerUnit - 1) / (2 * kGroupsPerUnit);
+  return std::max<std::int64_t>(1, std::min(groups, 2 * pairs));
+}
+
+/// Multiply-adds of one group.
+template <class T, class S>
+std::int64_t work_of_group(const Inputs<T, S>& in, int lanes) {
+  return in.passes * in.length * in.states * lanes * 8;
+}
+
+template <class T, class S, class O>
+void forward_all(const Forward<T, S, O>& scan, const at::TensorOptions& options) {
+  // The states of the groups that take turns stay in the second-level cache.
+  constexpr std::int64_t cache_values = (256 << 10) / sizeof(T);
+  const auto& chosen = loops<T, S, O>();
+  const std::int64_t groups = groups_of(scan.channels, chosen.lanes);
+  const std::int64_t most = std::max<std::int64_t>(1, cache_values / (2 * scan.states * chosen.lanes));
+  for_each_piece(scan.batch * groups, work_of_group(scan, chosen.lanes), [&](std::int64_t begin, std::int64_t end) {
+    const at::Tensor memory = at::empty({chosen.memory_size(scan.states, std::min(most, groups))}, options);
+    for (std::int64_t next; begin < end; begin = next) {
+      const std::int64_t batch = begin / groups;
+      next = std::min({end, (batch + 1) * groups, begin + most});
+      chosen.forward(scan, {batch, begin % groups, next - begin}, memory.data_ptr<T>());
+    }
+  });
+}
+
+template <class T, class S, class O>
+void backward_all(const Backward<T, S, O>& scan, const at::TensorOptions& options) {
+  const auto& chosen = loops<T, S, O>();
+  const std::int64_t work = work_of_group(scan, chosen.lanes) * kGroupsPerUnit * 2;
+  for_each_piece(scan.batch * scan.units, work, [&](std::int64_t begin, std::int64_t end) {
+    const at::Tensor memory = at::empty({chosen.memory_size(scan.states, kGroupsPerUnit)}, options);
+    for (std::int64_t i = begin; i < end; ++i)
+      chosen.backward(scan, i / scan.units, i % scan.units, memory.data_ptr<T>());
   });
 }
 
 ForwardResult forward_cpu(const at::Tensor& u, const at::Tensor& delta, const at::Tensor& A, const at::Tensor& B,
                           const at::Tensor& C, const OptionalTensor& D, const OptionalTensor& z,
-                          const OptionalTensor& delta_bias, bool delta_softplus, bool keep_states) {
-  const Arguments arguments(u, delta, A, B, C, D, z, delta_bias, delta_softplus);
-  const at::Tensor y = at::empty(u.sizes(), u.options());
-  const at::Tensor last_state = at::empty({u.size(0), u.size(2), A.size(1)}, u.options());
-  at::Tensor kept = at::empty({0}, u.options());
-  AT_DISPATCH_FLOATING_TYPES(u.scalar_type(), "selective_scan", [&] {
-    Forward<scalar_t> scan{inputs<scalar_t>(arguments), tokens_of<scalar_t>(y), last_state.data_ptr<scalar_t>(),
-                           nullptr};
+                          const OptionalTensor& delta_bias, bool delta_softplus, const OptionalTensor& initial_state,
+                          const OptionalTensor& orders, bool keep_states) {
+  if (orders) check_permutations("selective_scan", "orders", *orders);
+  const Arguments arguments(u, delta, A, B, C, D, z, delta_bias, delta_softplus, initial_state, orders);
+  const at::Tensor y = at::empty(u.sizes(), arguments.sum_options());
+  const at::Tensor last_state = at::empty({u.size(0), u.size(2), A.size(1)}, A.options());
+  at::Tensor kept = at::empty({0}, A.options());
+  with_types(u.scalar_type(), arguments.passes > 1, [&]<class T, class S, class O>() {
+    Forward<T, S, O> scan{inputs<T, S>(arguments), tokens_of<O>(y), last_state.data_ptr<T>(), nullptr};
     if (keep_states) {
-      kept = at::empty({scan.batch, scan.chunks(), scan.states, scan.channels}, u.options());
-      scan.checkpoints = kept.data_ptr<scalar_t>();
+      kept = at::empty({scan.batch, scan.passes, scan.chunks(), scan.states, scan.channels}, A.options());
+      scan.checkpoints = kept.data_ptr<T>();
     }
-    for_each_unit<scalar_t>(scan, u.options(), [&](auto batch, auto unit, scalar_t* scratch) {
-      loops<scalar_t>().forward(scan, batch, unit, scratch);
-    });
+    forward_all(scan, A.options());
   });
-  return {y, last_state, kept};
+  return {y.to(u.scalar_type()), last_state, kept};
 }
 
 BackwardResult backward_cpu(const at::Tensor& grad_y, const OptionalTensor& grad_last_state, const at::Tensor& u,
                             const at::Tensor& delta, const at::Tensor& A, const at::Tensor& B, const at::Tensor& C,
                             const OptionalTensor& D, const OptionalTensor& z, const OptionalTensor& delta_bias,
-                            bool delta_softplus, const at::Tensor& kept_states) {
-  const Arguments arguments(u, delta, A, B, C, D, z, delta_bias, delta_softplus);
+                            bool delta_softplus, const OptionalTensor& initial_state, const OptionalTensor& orders,
+                            const at::Tensor& kept_states) {
+  const Arguments arguments(u, delta, A, B, C, D, z, delta_bias, delta_softplus, initial_state, orders);
   const at::Tensor dy = with_dense_rows(grad_y);
   const at::Tensor dstate = grad_last_state ? grad_last_state->contiguous() : at::Tensor();
-  const auto options = u.options();
+  const auto options = A.options(), sum_options = arguments.sum_options();
   const std::int64_t batch = u.size(0), channels = u.size(2), states = A.size(1);
-  const at::Tensor grad_u = at::empty(u.sizes(), options), grad_delta = at::empty(u.sizes(), options);
-  const at::Tensor grad_z = z ? at::empty(u.sizes(), options) : at::empty({0, 0, 0}, options);
+  const at::Tensor grad_u = at::empty(u.sizes(), sum_options), grad_delta = at::empty(u.sizes(), sum_options);
+  const at::Tensor grad_z = z ? at::empty(u.sizes(), sum_options) : at::empty({0, 0, 0}, sum_options);
+  const at::Tensor grad_initial_state = at::empty({batch, channels, states}, options);
   const at::Tensor A_parts = empty_parts(batch, {channels, states}, options);
   const at::Tensor D_parts = empty_parts(batch, {channels}, options);
   const at::Tensor bias_parts = empty_parts(batch, {channels}, options);
   at::Tensor BC_parts;
-  AT_DISPATCH_FLOATING_TYPES(u.scalar_type(), "selective_scan_backward", [&] {
-    const Inputs<scalar_t> in = inputs<scalar_t>(arguments);
-    BC_parts = at::empty({batch, in.units, 2, in.length, states}, options);
-    const Backward<scalar_t> scan{in,
-                                  values_of<scalar_t>(kept_states),
-                                  tokens_of<const scalar_t>(dy),
-                                  values_of<scalar_t>(dstate),
-                                  tokens_of<scalar_t>(grad_u),
-                                  tokens_of<scalar_t>(grad_delta),
-                                  tokens_of<scalar_t>(grad_z),
-                                  A_parts.data_ptr<scalar_t>(),
-                                  D_parts.data_ptr<scalar_t>(),
-                                  bias_parts.data_ptr<scalar_t>(),
-                                  BC_parts.data_ptr<scalar_t>()};
-    for_each_unit<scalar_t>(
-        in, options, [&](auto b, auto unit, scalar_t* scratch) { loops<scalar_t>().backward(scan, b, unit, scratch); });
+  with_types(u.scalar_type(), arguments.passes > 1, [&]<class T, class S, class O>() {
+    const std::int64_t units = units_of(groups_of(channels, loops<T, S, O>().lanes));
+    // No channels, nothing that a unit would write.
+    BC_parts = channels > 0 ? at::empty({batch, units, 2, u.size(1), states}, options)
+                            : at::zeros({batch, 1, 2, u.size(1), states}, options);
+    const Backward<T, S, O> scan{inputs<T, S>(arguments),
+                                 units,
+                                 values_of<T>(kept_states),
+                                 tokens_of<const S>(dy),
+                                 values_of<T>(dstate),
+                                 tokens_of<O>(grad_u),
+                                 tokens_of<O>(grad_delta),
+                                 tokens_of<O>(grad_z),
+                                 A_parts.data_ptr<T>(),
+                                 D_parts.data_ptr<T>(),
+                                 bias_parts.data_ptr<T>(),
+                                 BC_parts.data_ptr<T>(),
+                                 grad_initial_state.data_ptr<T>()};
+    if (channels > 0) backward_all(scan, options);
   });
-  return {grad_u,
-          grad_delta,
+  const auto dtype = u.scalar_type();
+  return {grad_u.to(dtype),
+          grad_delta.to(dtype),
           sum_in_order(A_parts, 0),
-          sum_in_order(BC_parts.select(2, 0), 1),
-          sum_in_order(BC_parts.select(2, 1), 1),
+          sum_in_order(BC_parts.select(2, 0), 1).to(dtype),
+          sum_in_order(BC_parts.select(2, 1), 1).to(dtype),
           sum_in_order(D_parts, 0),
-          grad_z,
-          sum_in_order(bias_parts, 0)};
+          grad_z.to(dtype),
+          sum_in_order(bias_parts, 0),
+          grad_initial_state};
 }
 
 }  // namespace

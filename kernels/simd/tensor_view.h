@@ -2,17 +2,15 @@
 // Tensors as the inner loops see them.
 #include <ATen/core/Tensor.h>
 
-#include <type_traits>
-
 #include "kernels/simd/tokens.h"
 
 namespace m3d {
 
-/// Absent for an undefined tensor.
+/// Absent for an undefined tensor. The tensor's values are taken for T's: the caller has looked at the dtype.
 template <class T>
 Tokens<T> tokens_of(const at::Tensor& tensor) {
   if (!tensor.defined()) return {};
-  return {tensor.data_ptr<std::remove_const_t<T>>(), tensor.stride(0), tensor.stride(1)};
+  return {static_cast<T*>(tensor.data_ptr()), tensor.stride(0), tensor.stride(1)};
 }
 
 /// Null for an undefined tensor.

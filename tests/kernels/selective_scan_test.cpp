@@ -1,62 +1,10 @@
-#include "kernels/selective_scan/selective_scan.h"
-
 #include <ATen/Parallel.h>
 #include <torch/torch.h>
 
-#include "kernels/selective_scan/selective_scan_reference.h"
-#include "tests/catch.h"
-#include "tests/kernels/gradcheck.h"
+#include "tests/kernels/scan_arguments.h"
 
 using namespace m3d;
 using namespace m3d::test;
-
-namespace {
-
-/// The arguments of a scan; those that are absent are undefined tensors.
-struct Scan {
-  Tensors tensors;  // u, delta, A, B, C, then D, z, delta_bias as far as present
-  bool has_D, has_z, has_bias, softplus;
-
-  std::tuple<at::Tensor, at::Tensor> call(decltype(selective_scan_reference) function, const Tensors& t) const {
-    std::size_t next = 5;
-    const auto take = [&](bool present) { return present ? OptionalTensor(t[next++]) : std::nullopt; };
-    const OptionalTensor D = take(has_D), z = take(has_z), bias = take(has_bias);
-    return function(t[0], t[1], t[2], t[3], t[4], D, z, bias, softplus);
-  }
-  /// A loss that every output value enters with another weight.
-  at::Tensor loss(decltype(selective_scan_reference) function, const Tensors& t) const {
-    const auto [y, state] = call(function, t);
-    return (y * fill("weights", y.sizes()).to(y.scalar_type())).sum() +
-           (state * fill("state", state.sizes()).to(y.scalar_type())).sum();
-  }
-  Tensors gradients_of(decltype(selective_scan_reference) function) const {
-    return gradients([&](const Tensors& t) { return loss(function, t); }, tensors);
-  }
-  Scan to(at::ScalarType type) const {
-    Scan other = *this;
-    for (at::Tensor& tensor : other.tensors) tensor = tensor.to(type);
-    return other;
-  }
-};
-
-Scan make_scan(std::int64_t batch, std::int64_t length, std::int64_t channels, std::int64_t states, int options = 15) {
-  Scan scan{{}, (options & 1) != 0, (options & 2) != 0, (options & 4) != 0, (options & 8) != 0};
-  const at::Tensor delta = fill("delta", {batch, length, channels});
-  scan.tensors = {fill("u", {batch, length, channels}), scan.softplus ? delta * 3 - 2 : delta * 0.4 + 0.5,
-                  -0.2 - torch::arange(1, states + 1, torch::kDouble) + 0.1 * fill("A", {channels, states}),
-                  fill("B", {batch, length, states}), fill("C", {batch, length, states})};
-  if (scan.has_D) scan.tensors.push_back(1 + 0.1 * fill("D", {channels}));
-  if (scan.has_z) scan.tensors.push_back(2 * fill("z", {batch, length, channels}));
-  if (scan.has_bias) scan.tensors.push_back(0.1 * fill("bias", {channels}));
-  return scan;
-}
-
-void require_equal_bits(const Tensors& a, const Tensors& b) {
-  REQUIRE(a.size() == b.size());
-  for (std::size_t k = 0; k < a.size(); ++k) CHECK(torch::equal(a[k], b[k]));
-}
-
-}  // namespace
 
 TEST_CASE("selective_scan: the operator records", "[selective_scan]") {
   const UseInstructionSet use(GENERATE(from_range(all_instruction_sets)));
@@ -91,7 +39,7 @@ TEST_CASE("selective_scan: the operator records", "[selective_scan]") {
 }
 
 TEST_CASE("selective_scan: gradients against finite differences, every combination of options", "[selective_scan]") {
-  for (int options = 0; options < 16; ++options) {
+  for (int options = 0; options < 32; ++options) {
     CAPTURE(options);
     const Scan scan = make_scan(2, 18, 2, 3, options);
     CHECK(gradient_error([&](const Tensors& t) { return scan.loss(selective_scan_with_state, t); }, scan.tensors) <
@@ -104,8 +52,9 @@ TEST_CASE("selective_scan: equals the sequential form for any length, channels a
     std::int64_t batch, length, channels, states;
   };
   for (const Shape s : {Shape{1, 1, 16, 16}, Shape{2, 2, 20, 5}, Shape{1, 15, 33, 16}, Shape{2, 16, 40, 1},
-                        Shape{1, 17, 96, 16}, Shape{3, 33, 1, 20}, Shape{1, 50, 130, 7}})
-    for (const int options : {0, 15}) {
+                        Shape{1, 17, 96, 16}, Shape{3, 33, 1, 20}, Shape{1, 50, 130, 7},
+                        Shape{1, 5, 18, 256}})
+    for (const int options : {0, 31}) {
       const Scan scan = make_scan(s.batch, s.length, s.channels, s.states, options);
       const auto [expected_y, expected_state] = scan.call(selective_scan_reference, scan.tensors);
       const Tensors expected = scan.gradients_of(selective_scan_reference);
@@ -243,7 +192,7 @@ TEST_CASE("selective_scan: errors name the argument", "[selective_scan]") {
     return selective_scan(a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], true);
   };
   CHECK_THROWS_WITH(call(0, t[0][0]), Contains("selective_scan: u must have 3 dimensions"));
-  CHECK_THROWS_WITH(call(0, t[0].to(at::kLong)), Contains("u must be float32 or float64"));
+  CHECK_THROWS_WITH(call(0, t[0].to(at::kLong)), Contains("u must be float32, float64, bfloat16 or float16"));
   CHECK_THROWS_WITH(call(1, t[1].to(at::kFloat)), Contains("delta must have the dtype of u"));
   CHECK_THROWS_WITH(call(1, t[1].to(at::kMeta)), Contains("delta must be on the device of u"));
   CHECK_THROWS_WITH(call(2, t[2].t()), Contains("A must be [D, N] = [4, 4]"));

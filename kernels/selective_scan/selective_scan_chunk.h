@@ -1,0 +1,164 @@
+#pragma once
+// What forward and backward loops of the selective scan share: groups of channels, and the tokens of one chunk copied
+// into dense vectors, converted and in the order of the pass. Rows of the tensors themselves may lie a power of two
+// apart and would then fall into the same cache set.
+#include "kernels/selective_scan/selective_scan_loops.h"
+#include "kernels/simd/convert.h"
+
+namespace m3d::selective_scan_loops::M3D_ISA {
+
+using namespace m3d::M3D_ISA;
+
+inline constexpr int kTogether = 4;  // exponentials whose chains are interleaved
+
+/// Calls block.template operator()<size>(first) for state blocks of the largest power-of-two sizes that fit.
+template <int size, class Block>
+M3D_INLINE void for_each_block(std::int64_t states, Block&& block, std::int64_t first = 0) {
+  for (; first + size <= states; first += size) block.template operator()<size>(first);
+  if constexpr (size > 1) {
+    if (first < states) for_each_block<size / 2>(states, block, first);
+  }
+}
+
+/// The channels of one group.
+struct Group {
+  std::int64_t batch, first;
+  int count;
+};
+
+template <class T, class S>
+Group group_of(const Inputs<T, S>& in, std::int64_t batch, std::int64_t group) {
+  const std::int64_t first = group * kLanes<T>, left = in.channels - first;
+  return {batch, first, static_cast<int>(left < kLanes<T> ? left : kLanes<T>)};
+}
+
+template <class T>
+Vector<T> load_channels(const T* values, const Group& group) {
+  return values ? load_lanes(values + group.first, group.count) : Vector<T>{};
+}
+
+/// The group's rows of a [B, D, N] tensor as [N] vectors; zeros if it is absent.
+template <class T, class S>
+void load_states(const T* matrix, const Inputs<T, S>& in, const Group& group, Vector<T>* states) {
+  for (std::int64_t n = 0; n < in.states; ++n) {
+    states[n] = Vector<T>{};
+    for (int lane = 0; matrix && lane < group.count; ++lane)
+      states[n][lane] = matrix[(group.batch * in.channels + group.first + lane) * in.states + n];
+  }
+}
+
+template <class T, class S>
+void store_states(T* matrix, const Inputs<T, S>& in, const Group& group, const Vector<T>* states) {
+  for (std::int64_t n = 0; n < in.states; ++n)
+    for (int lane = 0; lane < group.count; ++lane)
+      matrix[(group.batch * in.channels + group.first + lane) * in.states + n] = states[n][lane];
+}
+
+/// A' = A log2(e), transposed: [N] vectors.
+template <class T, class S>
+void load_decay(const Inputs<T, S>& in, const Group& group, Vector<T>* decay) {
+  load_states(in.A, in, {0, group.first, group.count}, decay);
+  for (std::int64_t n = 0; n < in.states; ++n) decay[n] *= T(kLog2OfE);
+}
+
+/// The states kept before a chunk: those of channel d and state n are at [n * channels + d].
+template <class T, class S>
+std::int64_t checkpoint_offset(const Inputs<T, S>& in, std::int64_t batch, std::int64_t pass, std::int64_t index) {
+  return ((batch * in.passes + pass) * in.chunks() + index) * in.states * in.channels;
+}
+
+/// The tokens of one chunk and of the one that comes after it, and the rows of B and C, which all groups share.
+template <class T>
+struct Rows {
+  int steps;
+  std::int64_t token[kChunk], coming[kChunk];
+  T *B, *C;  // [steps, N]
+};
+
+/// Values of T for the rows of B and C, whole vectors.
+template <class T>
+std::int64_t row_values(std::int64_t states) {
+  return (2 * kChunk * states + kLanes<T> - 1) / kLanes<T> * kLanes<T>;
+}
+
+template <class T>
+Rows<T> rows_in(T* memory, std::int64_t states) {
+  return {0, {}, {}, memory, memory + kChunk * states};
+}
+
+/// The tokens at the chunk's positions; beyond an end, the outermost one.
+template <class T, class S>
+void find_tokens(const Inputs<T, S>& in, std::int64_t pass, std::int64_t index, std::int64_t* tokens) {
+  for (std::int64_t t = 0; t < kChunk; ++t) {
+    const std::int64_t place = index * kChunk + t, last = in.length - 1;
+    const std::int64_t position = place < 0 ? 0 : place < last ? place : last;
+    tokens[t] = in.orders ? in.orders[pass * in.length + position] : position;
+  }
+}
+
+template <class T, class S>
+void copy_row(const S* from, std::int64_t count, T* to) {
+  for (std::int64_t n = 0; n < count; n += kLanes<T>) {
+    const int lanes = static_cast<int>(count - n < kLanes<T> ? count - n : kLanes<T>);
+    store_lanes(to + n, load_as<T>(from + n, lanes), lanes);
+  }
+}
+
+/// `direction`: whether the chunk that comes is the next (1) or the previous one (-1).
+template <class T, class S>
+void load_rows(const Inputs<T, S>& in, std::int64_t batch, std::int64_t pass, std::int64_t index, int direction,
+               Rows<T>& rows) {
+  const std::int64_t left = in.length - index * kChunk;
+  rows.steps = static_cast<int>(left < kChunk ? left : kChunk);
+  find_tokens(in, pass, index, rows.token);
+  find_tokens(in, pass, index + direction, rows.coming);
+  for (int t = 0; t < rows.steps; ++t) {
+    prefetch<false>(in.B.at(batch, rows.coming[t]));
+    prefetch<false>(in.C.at(batch, rows.coming[t]));
+    copy_row(in.B.at(batch, rows.token[t]), in.states, rows.B + t * in.states);
+    copy_row(in.C.at(batch, rows.token[t]), in.states, rows.C + t * in.states);
+  }
+}
+
+/// Asks for the group's part of a token's row. Rows are asked for one at a time between computations: all at once
+/// they would wait for each other.
+template <bool write, class E>
+M3D_INLINE void prefetch_row(const Tokens<E>& tokens, const Group& group, std::int64_t token) {
+  if (tokens.data) prefetch<write>(tokens.at(group.batch, token) + group.first);
+}
+
+template <class T, class S>
+M3D_INLINE void prefetch_inputs(const Inputs<T, S>& in, const Group& group, std::int64_t token) {
+  prefetch_row<false>(in.u, group, token);
+  prefetch_row<false>(in.delta, group, token);
+  prefetch_row<false>(in.z, group, token);
+}
+
+/// One group's tokens of one chunk.
+template <class T>
+struct Chunk {
+  Vector<T> u[kChunk], raw_dt[kChunk], dt[kChunk], dt_u[kChunk], y[kChunk];
+};
+
+template <class T, class S>
+M3D_INLINE void load_chunk(const Inputs<T, S>& in, const Group& group, const Rows<T>& rows, Vector<T> bias,
+                           Vector<T> skip, Chunk<T>& chunk) {
+  for (int t = 0; t < rows.steps; ++t) {
+    chunk.u[t] = load_as<T>(in.u.at(group.batch, rows.token[t]) + group.first, group.count);
+    chunk.raw_dt[t] = load_as<T>(in.delta.at(group.batch, rows.token[t]) + group.first, group.count) + bias;
+    chunk.y[t] = skip * chunk.u[t];
+  }
+  for (int t = 0; t < rows.steps; ++t) {
+    chunk.dt[t] = in.delta_softplus ? softplus<T>(chunk.raw_dt[t]) : chunk.raw_dt[t];
+    chunk.dt_u[t] = chunk.dt[t] * chunk.u[t];
+  }
+}
+
+/// Writes a group's part of a token's row, or adds to what an earlier pass wrote there.
+template <class T, class O>
+M3D_INLINE void put(const Tokens<O>& tokens, const Group& group, std::int64_t token, Vector<T> value, bool add) {
+  O* to = tokens.at(group.batch, token) + group.first;
+  store_as<T>(to, add ? load_as<T>(to, group.count) + value : value, group.count);
+}
+
+}  // namespace m3d::selective_scan_loops::M3D_ISA

@@ -1,0 +1,104 @@
+#pragma once
+// The selective scan forward. A vector holds neighbouring channels, so that the sum over states needs no sum across
+// lanes; a block of states stays in registers while the tokens of a chunk go by. The decay exp(dt A) is 2^(dt A').
+#include "kernels/selective_scan/selective_scan_chunk.h"
+
+namespace m3d::selective_scan_loops::M3D_ISA {
+
+inline constexpr int kForwardBlock = 16;
+
+/// Carries `block` states through a chunk and adds their share of y.
+template <class T, int block, class EachStep>
+void advance_block(const Rows<T>& rows, std::int64_t states, std::int64_t first_state, Chunk<T>& chunk,
+                   const Vector<T>* decay, Vector<T>* state, const EachStep& each_step) {
+  constexpr int together = block < kTogether ? block : kTogether;
+  Vector<T> h[block];
+#pragma GCC unroll 16
+  for (int n = 0; n < block; ++n) h[n] = state[n];
+  for (int t = 0; t < rows.steps; ++t) {
+    each_step(t);
+    const T* B = rows.B + t * states + first_state;
+    const T* C = rows.C + t * states + first_state;
+    const Vector<T> dt = chunk.dt[t], dt_u = chunk.dt_u[t];
+    Vector<T> y = chunk.y[t], y_odd{};
+#pragma GCC unroll 16
+    for (int first = 0; first < block; first += together) {
+      Vector<T> a[together];
+#pragma GCC unroll 8
+      for (int k = 0; k < together; ++k) a[k] = dt * decay[first + k];
+      exp2_all<T, together>(a);
+#pragma GCC unroll 8
+      for (int k = 0; k < together; ++k) {
+        const int n = first + k;
+        h[n] = a[k] * h[n] + dt_u * B[n];
+        (n % 2 ? y_odd : y) += h[n] * C[n];
+      }
+    }
+    chunk.y[t] = y + y_odd;
+  }
+#pragma GCC unroll 16
+  for (int n = 0; n < block; ++n) state[n] = h[n];
+}
+
+/// The gate multiplies the sum of the passes, in the last one.
+template <class T, class S, class O>
+void store_output(const Forward<T, S, O>& scan, const Group& group, std::int64_t pass, const Rows<T>& rows,
+                  const Chunk<T>& chunk) {
+  const bool gated = scan.z.data && pass == scan.passes - 1;
+  for (int t = 0; t < rows.steps; ++t) {
+    O* to = scan.y.at(group.batch, rows.token[t]) + group.first;
+    Vector<T> y = chunk.y[t];
+    if (pass > 0) y += load_as<T>(to, group.count);
+    if (gated) y *= silu<T>(load_as<T>(scan.z.at(group.batch, rows.token[t]) + group.first, group.count));
+    store_as<T>(to, y, group.count);
+  }
+}
+
+/// One group through one chunk. decay, state: [N].
+template <class T, class S, class O>
+void forward_chunk(const Forward<T, S, O>& scan, const Group& group, std::int64_t pass, const Rows<T>& rows, T* kept,
+                   const Vector<T>* decay, Vector<T>* state) {
+  for (std::int64_t n = 0; kept && n < scan.states; ++n)
+    store_lanes(kept + n * scan.channels + group.first, state[n], group.count);
+  Chunk<T> chunk;
+  load_chunk(scan, group, rows, load_channels(scan.delta_bias, group), load_channels(scan.D, group), chunk);
+  for_each_block<kForwardBlock>(scan.states, [&]<int block>(std::int64_t n) {
+    // Always inline: a function that only asks for memory looks to the compiler as if it did nothing.
+    const auto prefetch_step = [&](int t) __attribute__((always_inline)) {
+      if (n > 0) return;
+      prefetch_inputs(scan, group, rows.coming[t]);
+      prefetch_row<true>(scan.y, group, rows.coming[t]);
+      if (kept && t < scan.states) prefetch<true>(kept + (scan.states + t) * scan.channels + group.first);
+    };
+    advance_block<T, block>(rows, scan.states, n, chunk, decay + n, state + n, prefetch_step);
+  });
+  store_output(scan, group, pass, rows, chunk);
+}
+
+/// The groups take turns at each chunk, so that memory is read in order and B, C stay near.
+template <class T, class S, class O>
+void forward(const Forward<T, S, O>& scan, GroupRange range, T* memory) {
+  Rows<T> rows = rows_in(memory, scan.states);
+  Vector<T>* decay = reinterpret_cast<Vector<T>*>(memory + row_values<T>(scan.states));
+  Vector<T>* state = decay + range.count * scan.states;
+  const auto each_group = [&](const auto& run) {
+    for (std::int64_t k = 0; k < range.count; ++k)
+      run(group_of(scan, range.batch, range.first + k), decay + k * scan.states, state + k * scan.states);
+  };
+  each_group([&](const Group& group, Vector<T>* a, Vector<T>*) { load_decay(scan, group, a); });
+  for (std::int64_t pass = 0; pass < scan.passes; ++pass) {
+    each_group([&](const Group& group, auto, Vector<T>* h) { load_states(scan.initial_state, scan, group, h); });
+    for (std::int64_t index = 0; index < scan.chunks(); ++index) {
+      load_rows(scan, range.batch, pass, index, 1, rows);
+      T* kept = scan.checkpoints ? scan.checkpoints + checkpoint_offset(scan, range.batch, pass, index) : nullptr;
+      each_group([&](const Group& group, const Vector<T>* a, Vector<T>* h) {
+        forward_chunk(scan, group, pass, rows, kept, a, h);
+      });
+    }
+  }
+  each_group([&](const Group& group, auto, const Vector<T>* h) {
+    if (scan.last_state) store_states(scan.last_state, scan, group, h);
+  });
+}
+
+}  // namespace m3d::selective_scan_loops::M3D_ISA
