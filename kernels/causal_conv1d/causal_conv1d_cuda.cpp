@@ -8,6 +8,7 @@
 #include "kernels/causal_conv1d/causal_conv1d_operators.h"
 #include "kernels/checks.h"
 #include "kernels/cuda/call.h"
+#include "kernels/cuda/operators.h"
 #include "kernels/cuda/sum_parts.h"
 #include "kernels/simd/tensor_view.h"
 
@@ -24,7 +25,7 @@ struct Arguments {
       : x(with_dense_rows(x_)), weight(weight_.t().to(sums()).contiguous()) {
     if (bias_) bias = bias_->to(sums()).contiguous();
   }
-  at::ScalarType sums() const { return cuda::accumulation_type(x.scalar_type()); }
+  at::ScalarType sums() const { return accumulation_dtype(x.scalar_type()); }
 
   template <class T>
   Inputs<T> inputs(bool silu) const {
@@ -75,9 +76,9 @@ BackwardResult backward_cuda(const at::Tensor& grad_y, const at::Tensor& x, cons
 
 }  // namespace
 
-TORCH_LIBRARY_IMPL(m3d, CUDA, m) {
-  m.impl("causal_conv1d_forward", forward_cuda);
-  m.impl("causal_conv1d_backward", backward_cuda);
-}
-
 }  // namespace m3d::causal_conv1d_operators
+
+void m3d::cuda::register_causal_conv1d(torch::Library& m) {
+  m.impl("causal_conv1d_forward", causal_conv1d_operators::forward_cuda);
+  m.impl("causal_conv1d_backward", causal_conv1d_operators::backward_cuda);
+}

@@ -23,11 +23,6 @@ class Call {
 #endif
 };
 
-/// float32 for float32, bfloat16 and float16; float64 for float64.
-inline at::ScalarType accumulation_type(at::ScalarType storage) {
-  return storage == at::kDouble ? at::kDouble : at::kFloat;
-}
-
 /// Null for an undefined or empty tensor.
 template <class T>
 T* pointer_to(const at::Tensor& tensor) {

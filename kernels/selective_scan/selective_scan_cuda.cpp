@@ -10,6 +10,7 @@
 
 #include "kernels/checks.h"
 #include "kernels/cuda/call.h"
+#include "kernels/cuda/operators.h"
 #include "kernels/cuda/sum_parts.h"
 #include "kernels/selective_scan/selective_scan_operators.h"
 #include "kernels/simd/tensor_view.h"
@@ -47,7 +48,7 @@ struct Arguments {
   std::int64_t channels() const { return u.size(2); }
   std::int64_t states() const { return A.size(1); }
   std::int64_t scans() const { return orders.defined() ? orders.size(0) : 1; }
-  at::TensorOptions sums() const { return u.options().dtype(cuda::accumulation_type(u.scalar_type())); }
+  at::TensorOptions sums() const { return u.options().dtype(accumulation_dtype(u.scalar_type())); }
   at::Tensor no_states() const { return at::zeros({batch(), states(), channels()}, sums()); }
 
   template <class T>
@@ -111,9 +112,6 @@ void for_each_segment(const Segment& first, std::int64_t length, bool reverse, c
   }
 }
 
-using Gradients = std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor,
-                                  at::Tensor, at::Tensor>;
-
 ForwardResult forward_cuda(const at::Tensor& u, const at::Tensor& delta, const at::Tensor& A, const at::Tensor& B,
                            const at::Tensor& C, const OptionalTensor& D, const OptionalTensor& z,
                            const OptionalTensor& delta_bias, bool delta_softplus, const OptionalTensor& initial_state,
@@ -160,7 +158,7 @@ struct SharedGradients {
   at::Tensor BC_parts, BC, A, D;
 };
 
-Gradients backward_cuda(const at::Tensor& grad_y_, const OptionalTensor& grad_last_state, const at::Tensor& u,
+BackwardResult backward_cuda(const at::Tensor& grad_y_, const OptionalTensor& grad_last_state, const at::Tensor& u,
                              const at::Tensor& delta, const at::Tensor& A, const at::Tensor& B, const at::Tensor& C,
                              const OptionalTensor& D, const OptionalTensor& z, const OptionalTensor& delta_bias,
                              bool delta_softplus, const OptionalTensor&, const OptionalTensor& orders,
@@ -207,9 +205,9 @@ Gradients backward_cuda(const at::Tensor& grad_y_, const OptionalTensor& grad_la
 
 }  // namespace
 
-TORCH_LIBRARY_IMPL(m3d, CUDA, m) {
-  m.impl("selective_scan_forward", forward_cuda);
-  m.impl("selective_scan_backward", backward_cuda);
-}
-
 }  // namespace m3d::selective_scan_operators
+
+void m3d::cuda::register_selective_scan(torch::Library& m) {
+  m.impl("selective_scan_forward", selective_scan_operators::forward_cuda);
+  m.impl("selective_scan_backward", selective_scan_operators::backward_cuda);
+}

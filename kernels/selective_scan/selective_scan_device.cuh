@@ -55,11 +55,13 @@ M3D_DEVICE std::int64_t channel_of(const Layout& layout, const Place& at, std::i
   return (channel_block * layout.warps + at.warp) * layout.channels + at.channel_lane;
 }
 
-/// The token at a position of the scan; -1 from `end` on.
+/// The token at a position of the scan; -1 from `end` on, and where a wrong order points outside the sequence.
 template <class T>
 M3D_DEVICE std::int32_t token_at(const Inputs<T>& in, std::int64_t position, std::int64_t end) {
   if (position >= end) return -1;
-  return in.order ? in.order[position] : static_cast<std::int32_t>(position);
+  if (!in.order) return static_cast<std::int32_t>(position);
+  const std::int32_t token = in.order[position];
+  return token < in.length ? token : -1;
 }
 
 template <class T>

@@ -9,7 +9,9 @@
 #include <cstring>
 #include <functional>
 
+#ifndef M3D_CUDA_EMULATED
 #define M3D_CUDA_EMULATED 1
+#endif
 #undef __global__
 #undef __device__
 #undef __host__
