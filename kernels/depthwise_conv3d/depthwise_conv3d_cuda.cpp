@@ -42,18 +42,18 @@ at::Tensor pack(const at::Tensor& weight, const at::TensorOptions& sums, bool re
   return taps.to(sums).contiguous();
 }
 
+constexpr std::array<std::int64_t, 1> none{0};
+
 ForwardResult forward_cuda(const at::Tensor& x_, const at::Tensor& weight, const OptionalTensor& bias_, bool silu,
                            bool keep_before_silu) {
   const Call call(x_);
   const at::Tensor x = with_dense_rows(x_), packed = pack(weight, sum_options(x), false);
   const at::Tensor bias = bias_ ? bias_->to(sum_options(x)).contiguous() : at::Tensor();
   const at::Tensor y = at::empty(x.sizes(), x.options());
-  const at::Tensor before_silu = silu && keep_before_silu ? at::empty_like(y) : at::empty({0}, x.options());
+  const at::Tensor before_silu = at::empty(silu && keep_before_silu ? x.sizes() : at::IntArrayRef(none), x.options());
   if (x.numel() == 0) return {y, before_silu};
   AT_DISPATCH_FLOATING_TYPES_AND2(at::kBFloat16, at::kHalf, x.scalar_type(), "depthwise_conv3d", [&] {
-    Correlation<scalar_t> conv{geometry_of(x)};
-    conv.scales = 1;
-    conv.silu = silu;
+    Correlation<scalar_t> conv{geometry_of(x), 1, false, silu};
     conv.sources[0] = {volume_of<scalar_t>(x), {}, packed.const_data_ptr<Sums<scalar_t>>(), kernel_of(weight)};
     conv.targets[0] = {y.data_ptr<scalar_t>(), pointer_to<scalar_t>(before_silu), y.stride(0),
                        pointer_to<Sums<scalar_t>>(bias)};
@@ -71,7 +71,7 @@ std::tuple<at::Tensor, at::Tensor> weight_gradient(const Call& call, const at::T
   AT_DISPATCH_FLOATING_TYPES_AND2(at::kBFloat16, at::kHalf, x.scalar_type(), "depthwise_conv3d_backward", [&] {
     using Value = Sums<scalar_t>;
     WeightGradient<scalar_t> gradient{geometry_of(x), volume_of<scalar_t>(x), volume_of<scalar_t>(grad_y),
-                                      volume_of<scalar_t>(before_silu), kernel_of(weight)};
+                                      volume_of<scalar_t>(before_silu), kernel_of(weight), 0, nullptr};
     gradient.parts_count = x.numel() > 0 ? weight_parts_count(gradient) : 0;
     const at::Tensor parts = at::empty({gradient.parts_count, taps + 1, channels}, sums);
     gradient.parts = pointer_to<Value>(parts);
@@ -90,8 +90,7 @@ BackwardResult backward_cuda(const at::Tensor& grad_y_, const at::Tensor& x_, co
   const at::Tensor grad_x = at::empty(x.sizes(), x.options()), packed = pack(weight, sum_options(x), true);
   if (x.numel() > 0)
     AT_DISPATCH_FLOATING_TYPES_AND2(at::kBFloat16, at::kHalf, x.scalar_type(), "depthwise_conv3d_backward", [&] {
-      Correlation<scalar_t> conv{geometry_of(x)};
-      conv.scales = 1;
+      Correlation<scalar_t> conv{geometry_of(x), 1};
       conv.sources[0] = {volume_of<scalar_t>(grad_y), volume_of<scalar_t>(before_silu),
                          packed.const_data_ptr<Sums<scalar_t>>(), kernel_of(weight)};
       conv.targets[0] = {grad_x.data_ptr<scalar_t>(), nullptr, grad_x.stride(0), nullptr};

@@ -48,8 +48,8 @@ template <class T>
 struct Correlation : Geometry {
   int scales = 0;
   bool sum = false, silu = false;
-  std::array<Source<T>, kMaxScales> sources;
-  std::array<Target<T>, kMaxScales> targets;
+  std::array<Source<T>, kMaxScales> sources{};
+  std::array<Target<T>, kMaxScales> targets{};
 };
 
 template <class T>
