@@ -1,12 +1,11 @@
 // The causal convolution on CUDA. A thread takes a few neighbouring channels, read and written in one instruction, and
-// a run of tokens, over which a window of x slides in its registers: x is read once, but for the few tokens before a run
-// (a fifth of a run, from the caches). The copy of x and y is the limit: 16 bytes and about 8 multiply-adds a vector
-// and token. Threads of a block are laid out with the channels first, so that neighbours read neighbours.
+// a run of tokens, over which a window of x slides in its registers: x is read once, but for the few tokens before a
+// run (a fifth of a run, from the caches). The copy of x and y is the limit: 16 bytes and about 8 multiply-adds a
+// vector and token. Threads of a block are laid out with the channels first, so that neighbours read neighbours.
 //
 // Backward: SiLU's argument is recomputed; a run looks at the width - 1 tokens behind it, too. The gradients of weight
 // and bias are added over the runs of a block in shared memory, over blocks by sum_parts: one order, no atomics.
 #include "kernels/causal_conv1d/causal_conv1d_cuda.h"
-
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/launch.cuh"
 
@@ -41,8 +40,8 @@ Layout layout_of(const Inputs<T>& in, int vector) {
 
 template <class T>
 bool rows_are_aligned(const Tokens<T>& tokens, int vector) {
-  return reinterpret_cast<std::uintptr_t>(tokens.data) % (vector * sizeof(T)) == 0 && tokens.batch_stride % vector == 0 &&
-         tokens.token_stride % vector == 0;
+  return reinterpret_cast<std::uintptr_t>(tokens.data) % (vector * sizeof(T)) == 0 &&
+         tokens.batch_stride % vector == 0 && tokens.token_stride % vector == 0;
 }
 
 struct Place {
@@ -293,9 +292,9 @@ void run_backward(const Backward<T>& conv, cudaStream_t stream) {
   });
 }
 
-#define M3D_INSTANTIATE(T)                                       \
-  template std::int64_t parts_count(const Backward<T>&);         \
-  template void run_forward(const Forward<T>&, cudaStream_t);    \
+#define M3D_INSTANTIATE(T)                                    \
+  template std::int64_t parts_count(const Backward<T>&);      \
+  template void run_forward(const Forward<T>&, cudaStream_t); \
   template void run_backward(const Backward<T>&, cudaStream_t);
 M3D_INSTANTIATE(float)
 M3D_INSTANTIATE(double)

@@ -1,5 +1,5 @@
-# The CUDA side of the operators, for the two forms that it is compiled in: by nvcc (kernels/), and as C++ for the emulation
-# that tests it without a GPU (tests/kernels/).
+# The CUDA side of the operators, for the two forms that it is compiled in: by nvcc (kernels/), and as C++ for the
+# emulation that tests it without a GPU (tests/kernels/).
 set(folder "${CMAKE_CURRENT_LIST_DIR}/..")
 set(M3D_CUDA_KERNELS_SOURCES
   ${folder}/cuda/sum_parts.cu

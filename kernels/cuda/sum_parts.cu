@@ -1,8 +1,7 @@
 // A block takes a few columns; its rows of threads take every kRows-th part and are added in the order of the rows.
-#include "kernels/cuda/sum_parts.h"
-
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/sum_parts.h"
 
 namespace m3d::cuda {
 namespace {

@@ -11,6 +11,7 @@
 #include "kernels/cuda/call.h"
 #include "kernels/cuda/operators.h"
 #include "kernels/cuda/sum_parts.h"
+#include "kernels/depthwise_conv3d/depthwise_conv3d_multiscale_operators.h"
 #include "kernels/depthwise_conv3d/depthwise_conv3d_operators.h"
 #include "kernels/simd/tensor_view.h"
 
@@ -42,21 +43,30 @@ at::Tensor pack(const at::Tensor& weight, const at::TensorOptions& sums, bool re
   return taps.to(sums).contiguous();
 }
 
-constexpr std::array<std::int64_t, 1> none{0};
-
-ForwardResult forward_cuda(const at::Tensor& x_, const at::Tensor& weight, const OptionalTensor& bias_, bool silu,
-                           bool keep_before_silu) {
+/// y and SiLU's argument (empty unless `keep`), [B, S, D, H, W, C], of the scales that share x.
+std::tuple<at::Tensor, at::Tensor> correlate_scales(const at::Tensor& x_, at::TensorList weights,
+                                                    const std::vector<OptionalTensor>& biases_, bool silu, bool keep) {
   const Call call(x_);
-  const at::Tensor x = with_dense_rows(x_), packed = pack(weight, sum_options(x), false);
-  const at::Tensor bias = bias_ ? bias_->to(sum_options(x)).contiguous() : at::Tensor();
-  const at::Tensor y = at::empty(x.sizes(), x.options());
-  const at::Tensor before_silu = at::empty(silu && keep_before_silu ? x.sizes() : at::IntArrayRef(none), x.options());
-  if (x.numel() == 0) return {y, before_silu};
+  const at::Tensor x = with_dense_rows(x_);
+  std::vector<std::int64_t> shape = x.sizes().vec();
+  shape.insert(shape.begin() + 1, static_cast<std::int64_t>(weights.size()));
+  const at::Tensor y = at::empty(shape, x.options());
+  const at::Tensor before_silu = at::empty(keep ? shape : std::vector<std::int64_t>{0}, x.options());
+  if (y.numel() == 0) return {y, before_silu};
+  std::vector<at::Tensor> packed, biases;
+  for (std::size_t s = 0; s < weights.size(); ++s) {
+    packed.push_back(pack(weights[s], sum_options(x), false));
+    biases.push_back(biases_[s] ? biases_[s]->to(sum_options(x)).contiguous() : at::Tensor());
+  }
   AT_DISPATCH_FLOATING_TYPES_AND2(at::kBFloat16, at::kHalf, x.scalar_type(), "depthwise_conv3d", [&] {
-    Correlation<scalar_t> conv{geometry_of(x), 1, false, silu};
-    conv.sources[0] = {volume_of<scalar_t>(x), {}, packed.const_data_ptr<Sums<scalar_t>>(), kernel_of(weight)};
-    conv.targets[0] = {y.data_ptr<scalar_t>(), pointer_to<scalar_t>(before_silu), y.stride(0),
-                       pointer_to<Sums<scalar_t>>(bias)};
+    Correlation<scalar_t> conv{geometry_of(x), static_cast<int>(weights.size()), false, silu};
+    for (std::size_t s = 0; s < weights.size(); ++s) {
+      const std::int64_t first = static_cast<std::int64_t>(s) * y.stride(1);
+      scalar_t* const before = pointer_to<scalar_t>(before_silu);
+      conv.sources[s] = {volume_of<scalar_t>(x), {}, packed[s].const_data_ptr<Sums<scalar_t>>(), kernel_of(weights[s])};
+      conv.targets[s] = {y.data_ptr<scalar_t>() + first, before ? before + first : nullptr, y.stride(0),
+                         pointer_to<Sums<scalar_t>>(biases[s])};
+    }
     run_correlation(conv, call.stream());
   });
   return {y, before_silu};
@@ -70,8 +80,13 @@ std::tuple<at::Tensor, at::Tensor> weight_gradient(const Call& call, const at::T
   const at::Tensor total = at::empty({taps + 1, channels}, sums);
   AT_DISPATCH_FLOATING_TYPES_AND2(at::kBFloat16, at::kHalf, x.scalar_type(), "depthwise_conv3d_backward", [&] {
     using Value = Sums<scalar_t>;
-    WeightGradient<scalar_t> gradient{geometry_of(x), volume_of<scalar_t>(x), volume_of<scalar_t>(grad_y),
-                                      volume_of<scalar_t>(before_silu), kernel_of(weight), 0, nullptr};
+    WeightGradient<scalar_t> gradient{geometry_of(x),
+                                      volume_of<scalar_t>(x),
+                                      volume_of<scalar_t>(grad_y),
+                                      volume_of<scalar_t>(before_silu),
+                                      kernel_of(weight),
+                                      0,
+                                      nullptr};
     gradient.parts_count = x.numel() > 0 ? weight_parts_count(gradient) : 0;
     const at::Tensor parts = at::empty({gradient.parts_count, taps + 1, channels}, sums);
     gradient.parts = pointer_to<Value>(parts);
@@ -82,22 +97,67 @@ std::tuple<at::Tensor, at::Tensor> weight_gradient(const Call& call, const at::T
   return {total.narrow(0, 0, taps).t().reshape(weight.sizes()), total.select(0, taps)};
 }
 
-BackwardResult backward_cuda(const at::Tensor& grad_y_, const at::Tensor& x_, const at::Tensor& weight,
-                             const OptionalTensor& before_silu_) {
+struct ScaleGradients {
+  at::Tensor x;
+  std::vector<at::Tensor> weights, biases;
+};
+
+/// The gradients of all scales; grad_y and before_silu of each of them.
+ScaleGradients scale_gradients(const std::vector<at::Tensor>& grad_y, const at::Tensor& x_, at::TensorList weights,
+                               const std::vector<at::Tensor>& before_silu) {
   const Call call(x_);
-  const at::Tensor x = with_dense_rows(x_), grad_y = with_dense_rows(grad_y_);
-  const at::Tensor before_silu = before_silu_ ? with_dense_rows(*before_silu_) : at::Tensor();
-  const at::Tensor grad_x = at::empty(x.sizes(), x.options()), packed = pack(weight, sum_options(x), true);
-  if (x.numel() > 0)
-    AT_DISPATCH_FLOATING_TYPES_AND2(at::kBFloat16, at::kHalf, x.scalar_type(), "depthwise_conv3d_backward", [&] {
-      Correlation<scalar_t> conv{geometry_of(x), 1};
-      conv.sources[0] = {volume_of<scalar_t>(grad_y), volume_of<scalar_t>(before_silu),
-                         packed.const_data_ptr<Sums<scalar_t>>(), kernel_of(weight)};
-      conv.targets[0] = {grad_x.data_ptr<scalar_t>(), nullptr, grad_x.stride(0), nullptr};
-      run_correlation(conv, call.stream());
-    });
-  const auto [grad_weight, grad_bias] = weight_gradient(call, grad_y, x, weight, before_silu);
-  return {grad_x, grad_weight, grad_bias};
+  const at::Tensor x = with_dense_rows(x_);
+  ScaleGradients out{at::empty(x.sizes(), x.options()), {}, {}};
+  std::vector<at::Tensor> packed;
+  for (std::size_t s = 0; s < weights.size(); ++s) {
+    packed.push_back(pack(weights[s], sum_options(x), true));
+    const auto [of_weight, of_bias] = weight_gradient(call, grad_y[s], x, weights[s], before_silu[s]);
+    out.weights.push_back(of_weight);
+    out.biases.push_back(of_bias);
+  }
+  if (x.numel() == 0) return out;
+  AT_DISPATCH_FLOATING_TYPES_AND2(at::kBFloat16, at::kHalf, x.scalar_type(), "depthwise_conv3d_backward", [&] {
+    Correlation<scalar_t> conv{geometry_of(x), static_cast<int>(weights.size()), weights.size() > 1};
+    for (std::size_t s = 0; s < weights.size(); ++s)
+      conv.sources[s] = {volume_of<scalar_t>(grad_y[s]), volume_of<scalar_t>(before_silu[s]),
+                         packed[s].const_data_ptr<Sums<scalar_t>>(), kernel_of(weights[s])};
+    conv.targets[0] = {out.x.data_ptr<scalar_t>(), nullptr, out.x.stride(0), nullptr};
+    run_correlation(conv, call.stream());
+  });
+  return out;
+}
+
+at::Tensor dense_or_undefined(const OptionalTensor& tensor) { return tensor ? with_dense_rows(*tensor) : at::Tensor(); }
+
+ForwardResult forward_cuda(const at::Tensor& x, const at::Tensor& weight, const OptionalTensor& bias, bool silu,
+                           bool keep_before_silu) {
+  const auto [y, before_silu] = correlate_scales(x, weight, {bias}, silu, silu && keep_before_silu);
+  return {y.squeeze(1), silu && keep_before_silu ? before_silu.squeeze(1) : before_silu};
+}
+
+BackwardResult backward_cuda(const at::Tensor& grad_y, const at::Tensor& x, const at::Tensor& weight,
+                             const OptionalTensor& before_silu) {
+  const ScaleGradients out = scale_gradients({with_dense_rows(grad_y)}, x, weight, {dense_or_undefined(before_silu)});
+  return {out.x, out.weights[0], out.biases[0]};
+}
+
+namespace multiscale = depthwise_conv3d_multiscale_operators;
+
+multiscale::ForwardResult multiscale_forward_cuda(const at::Tensor& x, at::TensorList weights,
+                                                  const multiscale::OptionalTensors& biases, bool silu,
+                                                  bool keep_before_silu) {
+  return correlate_scales(x, weights, biases.vec(), silu, silu && keep_before_silu);
+}
+
+multiscale::BackwardResult multiscale_backward_cuda(const at::Tensor& grad_y, const at::Tensor& x,
+                                                    at::TensorList weights, const OptionalTensor& before_silu) {
+  std::vector<at::Tensor> grads, before;
+  for (std::int64_t s = 0; s < grad_y.size(1); ++s) {
+    grads.push_back(with_dense_rows(grad_y.select(1, s)));
+    before.push_back(before_silu ? with_dense_rows(before_silu->select(1, s)) : at::Tensor());
+  }
+  const ScaleGradients out = scale_gradients(grads, x, weights, before);
+  return {out.x, out.weights, out.biases};
 }
 
 }  // namespace
@@ -106,4 +166,6 @@ BackwardResult backward_cuda(const at::Tensor& grad_y_, const at::Tensor& x_, co
 void m3d::cuda::register_depthwise_conv3d(torch::Library& m) {
   m.impl("depthwise_conv3d_forward", depthwise_conv3d_operators::forward_cuda);
   m.impl("depthwise_conv3d_backward", depthwise_conv3d_operators::backward_cuda);
+  m.impl("depthwise_conv3d_multiscale_forward", depthwise_conv3d_operators::multiscale_forward_cuda);
+  m.impl("depthwise_conv3d_multiscale_backward", depthwise_conv3d_operators::multiscale_backward_cuda);
 }

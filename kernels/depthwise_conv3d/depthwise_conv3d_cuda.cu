@@ -24,6 +24,7 @@ M3D_DEVICE Sums<T> correlate(const Geometry& in, const Source<T>& source, std::i
   return sum;
 }
 
+/// One scale, or the sum of several.
 template <class T>
 __global__ void __launch_bounds__(kThreads) correlate_any(Correlation<T> in) {
   const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
@@ -32,13 +33,8 @@ __global__ void __launch_bounds__(kThreads) correlate_any(Correlation<T> in) {
   const std::int64_t z = voxel / (in.width * in.height) % in.depth, batch = voxel / (in.width * in.height * in.depth);
   if (batch >= in.batch) return;
   Sums<T> sum = 0;
-  for (int s = 0; s < in.scales; ++s) {
-    sum += correlate(in, in.sources[s], batch, z, y, x, channel);
-    if (in.sum) continue;
-    store_output(in, in.targets[s], in.silu, batch, z, y, x, channel, sum);
-    sum = 0;
-  }
-  if (in.sum) store_output(in, in.targets[0], in.silu, batch, z, y, x, channel, sum);
+  for (int s = 0; s < in.scales; ++s) sum += correlate(in, in.sources[s], batch, z, y, x, channel);
+  store_output(in, in.targets[0], in.silu, batch, z, y, x, channel, sum);
 }
 
 /// A warp: one tap (or the bias, after the last tap) of 32 channels over the rows of one part.
@@ -79,6 +75,16 @@ template <class T>
 void run_correlation(const Correlation<T>& in, cudaStream_t stream) {
   if constexpr (!std::is_same_v<T, double>)
     if (run_tiled_correlation(in, stream)) return;
+  if (in.scales > 1 && !in.sum) {
+    for (int s = 0; s < in.scales; ++s) {
+      Correlation<T> one = in;
+      one.scales = 1;
+      one.sources[0] = in.sources[s];
+      one.targets[0] = in.targets[s];
+      run_correlation(one, stream);
+    }
+    return;
+  }
   launch(correlate_any<T>, {divide_up(in.rows() * in.width * in.channels, kThreads), kThreads, 0, stream}, in);
 }
 
@@ -90,7 +96,7 @@ void run_weight_gradient(const WeightGradient<T>& in, cudaStream_t stream) {
   launch(weight_gradient_any<T>, {divide_up(warps, kThreads / kWarp), kThreads, 0, stream}, in);
 }
 
-#define M3D_INSTANTIATE(T)                                          \
+#define M3D_INSTANTIATE(T)                                            \
   template void run_correlation(const Correlation<T>&, cudaStream_t); \
   template void run_weight_gradient(const WeightGradient<T>&, cudaStream_t);
 M3D_INSTANTIATE(float)

@@ -1,20 +1,20 @@
 // Depthwise correlation with k = 3, 5, 7 on CUDA. Lanes are channels, so that all reads and writes are dense.
 //
 // A thread block takes 32 channels and a tile of 8 x 8 voxels in a few neighbouring planes; it walks through the input
-// planes, staging each with its border (zeros outside the volume) in shared memory as float32. A thread has one channel and
-// 4 x 4 outputs a plane: a plane's k x k weights sit in its registers, and a value that it loads is used by up to
+// planes, staging each with its border (zeros outside the volume) in shared memory as float32. A thread has one channel
+// and 4 x 4 outputs a plane: a plane's k x k weights sit in its registers, and a value that it loads is used by up to
 // 4 x 4 outputs, so that k = 7 needs 0.19 loads a multiply-add and k = 3 1.0 (4.1 for one output a thread).
 // Several scales share the staged planes: the forward of k3 + k5 + k7 reads x once, the input gradient writes once.
 //
-// Limits, reasoned (bfloat16, 96 channels, 32^3, H100): k = 7 is 1.08 G multiply-adds, 36 us at 29.6 T/s; loads, staging
-// and loop 0.3 to 0.4 of that. k = 3 moves 12.6 MB, 3.8 us, and takes 2.9 us of multiply-adds.
+// Limits, reasoned (bfloat16, 96 channels, 32^3, H100): k = 7 is 1.08 G multiply-adds, 36 us at 29.6 T/s; loads,
+// staging and loop 0.3 to 0.4 of that. k = 3 moves 12.6 MB, 3.8 us, and takes 2.9 us of multiply-adds.
 #include "kernels/depthwise_conv3d/depthwise_conv3d_device.cuh"
 
 namespace m3d::depthwise_conv3d_cuda {
 namespace {
 
-constexpr int kTile = 8;    // voxels of a tile in height and width
-constexpr int kOwn = 4;     // of them a thread's, in each direction
+constexpr int kTile = 8;  // voxels of a tile in height and width
+constexpr int kOwn = 4;   // of them a thread's, in each direction
 constexpr int kWarps = (kTile / kOwn) * (kTile / kOwn);
 
 /// Where a thread works.
@@ -57,7 +57,8 @@ struct Tiled : Correlation<T> {
 
 /// Plane z of a source with a border of `radius` voxels: [side, side, lanes].
 template <int radius, class T>
-M3D_DEVICE void stage_plane(const Geometry& in, const Source<T>& source, const Place& at, std::int64_t z, float* plane) {
+M3D_DEVICE void stage_plane(const Geometry& in, const Source<T>& source, const Place& at, std::int64_t z,
+                            float* plane) {
   constexpr int side = kTile + 2 * radius;
 #pragma unroll 4
   for (int i = at.warp; i < side * side; i += kWarps) {

@@ -1,9 +1,9 @@
 // The weight gradient of the depthwise 3D convolution with k = 3, 5, 7 on CUDA:
 //   grad_w[i, j, l] = sum over voxels of g[z, y, x] x[z + i - r, y + j - r, x + l - r],  r = k / 2.
-// Lanes are channels. A warp holds the k x k sums of one i in registers and walks along rows of voxels; a window of k x k
-// values of x slides with it, so that a voxel costs one load of g and k of x for k x k multiply-adds. The k warps of a
-// block (one for each i) read the same g and, a few planes apart, the same x: from the first- and second-level cache. Rows
-// outside the volume are skipped by whole warps. Each part of the rows leaves sums of its own, added by sum_parts.
+// Lanes are channels. A warp holds the k x k sums of one i in registers and walks along rows of voxels; a window of k x
+// k values of x slides with it, so that a voxel costs one load of g and k of x for k x k multiply-adds. The k warps of
+// a block (one for each i) read the same g and, a few planes apart, the same x: from the first- and second-level cache.
+// Rows outside the volume are skipped by whole warps. Each part of the rows leaves sums of its own, added by sum_parts.
 #include "kernels/depthwise_conv3d/depthwise_conv3d_device.cuh"
 
 namespace m3d::depthwise_conv3d_cuda {
@@ -83,10 +83,14 @@ bool launch_size(const WeightGradient<T>& in, cudaStream_t stream) {
 template <class T>
 bool run_tiled_weight_gradient(const WeightGradient<T>& in, cudaStream_t stream) {
   switch (cubic_size(in.kernel)) {
-    case 3: return launch_size<3>(in, stream);
-    case 5: return launch_size<5>(in, stream);
-    case 7: return launch_size<7>(in, stream);
-    default: return false;
+    case 3:
+      return launch_size<3>(in, stream);
+    case 5:
+      return launch_size<5>(in, stream);
+    case 7:
+      return launch_size<7>(in, stream);
+    default:
+      return false;
   }
 }
 

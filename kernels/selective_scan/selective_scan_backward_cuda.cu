@@ -4,13 +4,13 @@
 // state, leaving a state every few tokens in shared memory, then backward in blocks of those few tokens, whose states
 // and decays are recomputed into registers. Every gradient is written anew, none is added to what was there.
 //
-// Gradients that channels share (B, C) are added over the lanes of a warp by halving (a shuffle a value), over the warps
-// of a block in shared memory, over blocks by sum_parts: always in the same order, no atomics. Those that tokens share
-// (A, D, delta_bias) are left by every unit and added by sum_parts, too.
+// Gradients that channels share (B, C) are added over the lanes of a warp by halving (a shuffle a value), over the
+// warps of a block in shared memory, over blocks by sum_parts: always in the same order, no atomics. Those that tokens
+// share (A, D, delta_bias) are left by every unit and added by sum_parts, too.
 //
 // Limits, reasoned as in the forward: u, delta, grad_y, grad_u, grad_delta are 10 bytes a channel and token, 3.0 ps;
-// three exponentials a state and token (step 1, and both passes of step 3) 13 ps, about 28 instructions 15 ps: a fifth of
-// the memory roofline at N = 16, memory-bound at N <= 2.
+// three exponentials a state and token (step 1, and both passes of step 3) 13 ps, about 28 instructions 15 ps: a fifth
+// of the memory roofline at N = 16, memory-bound at N <= 2.
 #include "kernels/cuda/sum_parts.h"
 #include "kernels/selective_scan/selective_scan_device.cuh"
 
@@ -70,8 +70,8 @@ M3D_DEVICE void stage_tokens_of_warp(const Units<T>& in, const Shared<T>& shared
     const int i = j * in.layout.channels + at.channel_lane;
     shared.dt[i] = token < 0 ? Value(0) : time_step(in, at.batch, token, channel);
     shared.u[i] = token < 0 ? Value(0) : load(in.u.at(at.batch, token) + channel);
-    shared.g[i] = token < 0 ? Value(0)
-                            : load(in.grad_y.at(at.batch, token) + channel) * gate(in, at.batch, token, channel);
+    shared.g[i] =
+        token < 0 ? Value(0) : load(in.grad_y.at(at.batch, token) + channel) * gate(in, at.batch, token, channel);
   }
 }
 
@@ -130,9 +130,9 @@ struct Running {
 /// Of one token: sums over this lane's states.
 template <class Value>
 struct TokenSums {
-  Value Bl = 0;    // B l
-  Value Adh = 0;   // A log2(e) l a h before
-  Value Ch = 0;    // C h
+  Value Bl = 0;   // B l
+  Value Adh = 0;  // A log2(e) l a h before
+  Value Ch = 0;   // C h
 };
 
 /// A block of tokens backward. Leaves the sums of the gradients of B and C over the warp in shared memory.

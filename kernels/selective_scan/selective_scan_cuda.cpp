@@ -132,10 +132,10 @@ ForwardResult forward_cuda(const at::Tensor& u, const at::Tensor& delta, const a
       if (scan > 0) carry.zero_();
       Value* const kept_of_scan = keep_states ? kept.select(0, scan).data_ptr<Value>() : nullptr;
       for_each_segment(first, in.length(), false, [&](const Segment& segment) {
-        run_forward<scalar_t>({in.inputs<scalar_t>(scan), segment, pointer_to<Value>(scratch.states),
-                               pointer_to<Value>(scratch.times), pointer_to<Value>(carry), kept_of_scan,
-                               y.of<scalar_t>(scan, in.scans())},
-                              call.stream());
+        run_forward<scalar_t>(
+            {in.inputs<scalar_t>(scan), segment, pointer_to<Value>(scratch.states), pointer_to<Value>(scratch.times),
+             pointer_to<Value>(carry), kept_of_scan, y.of<scalar_t>(scan, in.scans())},
+            call.stream());
       });
     }
   });
@@ -143,9 +143,8 @@ ForwardResult forward_cuda(const at::Tensor& u, const at::Tensor& delta, const a
 }
 
 std::int64_t count_BC_parts(const Arguments& in) {
-  return AT_DISPATCH_FLOATING_TYPES_AND2(at::kBFloat16, at::kHalf, in.u.scalar_type(), "selective_scan_backward", [&] {
-    return BC_parts_count<scalar_t>(in.channels(), in.states());
-  });
+  return AT_DISPATCH_FLOATING_TYPES_AND2(at::kBFloat16, at::kHalf, in.u.scalar_type(), "selective_scan_backward",
+                                         [&] { return BC_parts_count<scalar_t>(in.channels(), in.states()); });
 }
 
 /// The gradients that channels, tokens or batches share, while they are added up.
@@ -188,9 +187,9 @@ BackwardResult backward_cuda(const at::Tensor& grad_y_, const OptionalTensor& gr
       if (scan > 0) carry.zero_();
       for_each_segment(first, in.length(), true, [&](const Segment& segment) { run(scan, segment); });
     }
-    cuda::sum_parts<Value, scalar_t>({pointer_to<Value>(shared.BC_parts), parts, shared.BC.numel(), false,
-                                      pointer_to<scalar_t>(shared.BC)},
-                                     call.stream());
+    cuda::sum_parts<Value, scalar_t>(
+        {pointer_to<Value>(shared.BC_parts), parts, shared.BC.numel(), false, pointer_to<scalar_t>(shared.BC)},
+        call.stream());
   });
   return {grad_u.out,
           grad_delta.out,

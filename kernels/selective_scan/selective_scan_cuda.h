@@ -71,8 +71,8 @@ struct Backward : Inputs<T> {
   bool add_to_BC_parts;
   Sums<T>* BC_parts;  // [parts, 2, B, L, N]
   Accumulated<T> grad_u, grad_delta, grad_z;
-  Sums<T>* grad_A;     // [N, D], added to
-  Sums<T>* grad_D;     // [2, D], of D and of delta_bias, added to
+  Sums<T>* grad_A;  // [N, D], added to
+  Sums<T>* grad_D;  // [2, D], of D and of delta_bias, added to
 };
 
 /// How a scan of these sizes is cut into segments and units; the same on every device, so that results are, too.

@@ -9,13 +9,13 @@
 // nothing is cut, and only step 3 runs. Additions have one order: two calls give the same bits.
 //
 // Limits, reasoned (bfloat16, N = 16, H100 SXM: 3.35 TB/s, 132 SMs at 1.75 GHz): u, delta and y are 6 bytes a channel
-// and token: 1.8 ps. An exponential a state and token at 16 a cycle and SM: 4.3 ps, already 2.4 times the memory's time.
-// So float32 decays bound any scan with N = 16 to 42 % of the memory roofline; a tensor-long first pass that finds
-// the states computes each twice: 21 %. Instructions (about 5 a state and token in step 3, 4 in step 1) take 0.6 of
-// that. Memory bounds N <= 4. What was weighed and left: keeping exponentials in registers between steps 1 and 3 within a
-// thread block (a chain of blocks along the sequence then waits on its neighbour for each of them), and exponentials
-// on the multiply-add pipe (9 instructions each; saves a tenth at best).
-// Registers and occupancy: scripts/kernel-resources. Not measured where no GPU was at hand.
+// and token: 1.8 ps. An exponential a state and token at 16 a cycle and SM: 4.3 ps, already 2.4 times the memory's
+// time. So float32 decays bound any scan with N = 16 to 42 % of the memory roofline; a tensor-long first pass that
+// finds the states computes each twice: 21 %. Instructions (about 5 a state and token in step 3, 4 in step 1) take 0.6
+// of that. Memory bounds N <= 4. What was weighed and left: keeping exponentials in registers between steps 1 and 3
+// within a thread block (a chain of blocks along the sequence then waits on its neighbour for each of them), and
+// exponentials on the multiply-add pipe (9 instructions each; saves a tenth at best). Registers and occupancy:
+// scripts/kernel-resources. Not measured where no GPU was at hand.
 #include "kernels/selective_scan/selective_scan_device.cuh"
 
 namespace m3d::selective_scan_cuda {

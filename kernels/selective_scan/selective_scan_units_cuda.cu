@@ -5,8 +5,8 @@
 namespace m3d::selective_scan_cuda {
 namespace {
 
-constexpr int kTile = 16;   // positions whose rows of B or C are in shared memory at a time
-constexpr int kAhead = 8;   // positions whose values are asked for before the first is used
+constexpr int kTile = 16;  // positions whose rows of B or C are in shared memory at a time
+constexpr int kAhead = 8;  // positions whose values are asked for before the first is used
 constexpr int kWarps = 4;
 
 /// What enters the state at a token, before its factor B (reverse: C).
@@ -132,9 +132,9 @@ __global__ void __launch_bounds__(kRows* kWarp) carry_over(Carry<Value> in) {
   Value h = *carry;
   __syncthreads();
   if (channel >= in.channels) return;
-  for (int r = 0; r < row; ++r)
-    h = precise_exp2(decay * times[r * kWarp + lane]) * h + states[r * kWarp + lane];
-  h = over_units(first, last, decay, h, time, address, [&](std::int64_t i, Value before) { *address(i).state = before; });
+  for (int r = 0; r < row; ++r) h = precise_exp2(decay * times[r * kWarp + lane]) * h + states[r * kWarp + lane];
+  h = over_units(first, last, decay, h, time, address,
+                 [&](std::int64_t i, Value before) { *address(i).state = before; });
   if (first < last && last == in.units) *carry = h;
 }
 
@@ -146,7 +146,7 @@ void run_from_zero(const FromZero<T>& units, cudaStream_t stream) {
   const std::size_t shared = kTile * (layout.row * sizeof(Sums<T>) + sizeof(std::int32_t));
   const Launch how{units.batch * units.segment.units() * layout.channel_blocks, layout.threads(), shared, stream};
   with_forward_block<T>(units.states,
-                     [&](auto block) { launch(from_zero<T, decltype(block)::value, reverse>, how, units); });
+                        [&](auto block) { launch(from_zero<T, decltype(block)::value, reverse>, how, units); });
 }
 
 template <class Value>
@@ -155,7 +155,7 @@ void run_carry(const Carry<Value>& carry, cudaStream_t stream) {
   launch(carry_over<Value>, {blocks, kRows * kWarp, 2 * kRows * kWarp * sizeof(Value), stream}, carry);
 }
 
-#define M3D_INSTANTIATE(T)                                         \
+#define M3D_INSTANTIATE(T)                                              \
   template void run_from_zero<false>(const FromZero<T>&, cudaStream_t); \
   template void run_from_zero<true>(const FromZero<T>&, cudaStream_t);
 M3D_INSTANTIATE(float)

@@ -2,7 +2,8 @@
 
 #include <ATen/autocast_mode.h>
 #ifdef M3D_CUDA
-#include <ATen/cuda/CUDAContext.h>
+#include <c10/cuda/CUDAException.h>
+#include <c10/cuda/CUDAFunctions.h>
 #endif
 
 #include <fstream>
@@ -41,7 +42,11 @@ std::string cpu_name() {
 
 std::string device_name([[maybe_unused]] const std::string& device) {
 #ifdef M3D_CUDA
-  if (device == "cuda") return at::cuda::getCurrentDeviceProperties()->name;
+  if (device == "cuda") {
+    cudaDeviceProp properties;
+    C10_CUDA_CHECK(cudaGetDeviceProperties(&properties, c10::cuda::current_device()));
+    return properties.name;
+  }
 #endif
   return cpu_name();
 }

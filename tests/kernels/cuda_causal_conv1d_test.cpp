@@ -1,57 +1,22 @@
 #include "kernels/causal_conv1d/causal_conv1d.h"
 #include "kernels/causal_conv1d/causal_conv1d_operators.h"
-#include "tests/catch.h"
-#include "tests/kernels/cuda_device.h"
+#include "tests/kernels/cuda_convolution.h"
 
 using namespace m3d;
 using namespace m3d::test;
 
 namespace {
 
-/// x, grad_y [B, L, C] in `type`; weight [C, width] and bias in the accumulation type.
-struct Conv {
-  at::Tensor x, grad_y, weight;
-  OptionalTensor bias;
-  bool silu = true;
-
-  Conv(std::int64_t batch, std::int64_t length, std::int64_t channels, std::int64_t width, at::ScalarType type) {
-    const auto sums = type == at::kDouble ? at::kDouble : at::kFloat;
-    x = fill("x", {batch, length, channels}).to(type);
-    grad_y = fill("grad", {batch, length, channels}).to(type);
-    weight = fill("weight", {channels, width}).to(sums);
-    bias = fill("bias", {channels}).to(sums);
-  }
-  /// All of it on a device, in a type or as it is.
-  Conv to(at::Device device, std::optional<at::ScalarType> type = std::nullopt) const {
-    Conv moved = *this;
-    for (at::Tensor* tensor : {&moved.x, &moved.grad_y, &moved.weight})
-      *tensor = tensor->to(device, type.value_or(tensor->scalar_type()));
-    if (bias) moved.bias = bias->to(device, type.value_or(bias->scalar_type()));
-    return moved;
-  }
+struct Conv : ConvolutionTensors {
+  Conv(std::int64_t batch, std::int64_t length, std::int64_t channels, std::int64_t width, at::ScalarType type)
+      : ConvolutionTensors({batch, length, channels}, {channels, width}, type) {}
   /// y and the gradients of x, weight, bias.
   Tensors run() const {
     const at::Tensor y = causal_conv1d_operators::forward(x, weight, bias, silu);
-    const auto [grad_x, grad_weight, grad_bias] =
-        causal_conv1d_operators::backward(grad_y, x, weight, bias, silu);
+    const auto [grad_x, grad_weight, grad_bias] = causal_conv1d_operators::backward(grad_y, x, weight, bias, silu);
     return {y, grad_x, grad_weight, grad_bias};
   }
 };
-
-Tensors cuda_results(const Conv& conv) {
-  const Conv moved = conv.to(device_under_test());
-  Tensors out;
-  with_cuda_kernels([&] { out = moved.run(); });
-  return to_cpu(out);
-}
-
-void check_errors(const Conv& conv, double tolerance) {
-  const Tensors actual = cuda_results(conv), expected = conv.to(at::kCPU, at::kDouble).run();
-  for (std::size_t k = 0; k < actual.size(); ++k) {
-    CAPTURE(k);
-    CHECK(relative_error(actual[k], expected[k]) < tolerance);
-  }
-}
 
 double tolerance_of(at::ScalarType type) {
   if (type == at::kDouble) return 1e-13;
@@ -91,14 +56,8 @@ TEST_CASE("causal_conv1d on CUDA: without bias or activation, empty", "[cuda][ca
 TEST_CASE("causal_conv1d on CUDA: same bits, other streams, tensors that are not contiguous", "[cuda][causal_conv1d]") {
   M3D_NEEDS_DEVICE();
   const Conv conv(2, 600, 24, 4, at::kFloat);
-  const Tensors first = cuda_results(conv), second = cuda_results(conv);
-  Tensors on_stream;
-  const Conv moved = conv.to(device_under_test());
-  on_other_stream([&] { with_cuda_kernels([&] { on_stream = to_cpu(moved.run()); }); });
-  for (std::size_t k = 0; k < first.size(); ++k) {
-    CHECK(torch::equal(first[k], second[k]));
-    CHECK(torch::equal(first[k], on_stream[k]));
-  }
+  const Tensors first = check_same_bits(conv);
+  const Conv moved = moved_to(conv, device_under_test());
   Conv half = moved, transposed = moved, odd = moved;
   half.x = torch::cat({moved.x, moved.x}, 2).narrow(2, 24, 24);
   transposed.x = moved.x.transpose(1, 2).contiguous().transpose(1, 2);

@@ -1,35 +1,16 @@
 #include "kernels/depthwise_conv3d/depthwise_conv3d.h"
 #include "kernels/depthwise_conv3d/depthwise_conv3d_operators.h"
-#include "tests/catch.h"
-#include "tests/kernels/cuda_device.h"
+#include "tests/kernels/cuda_convolution.h"
+#include "tests/kernels/multiscale_arguments.h"
 
 using namespace m3d;
 using namespace m3d::test;
 
 namespace {
 
-using Sizes = std::vector<std::int64_t>;
-
-/// x, grad_y [B, D, H, W, C] in `type`; weight and bias in the accumulation type.
-struct Conv {
-  at::Tensor x, grad_y, weight;
-  OptionalTensor bias;
-  bool silu = true;
-
-  Conv(const Sizes& shape, const Sizes& kernel, at::ScalarType type) {
-    const auto sums = type == at::kDouble ? at::kDouble : at::kFloat;
-    x = fill("x", shape).to(type);
-    grad_y = fill("grad", shape).to(type);
-    weight = fill("weight", {shape[4], 1, kernel[0], kernel[1], kernel[2]}).to(sums);
-    bias = fill("bias", {shape[4]}).to(sums);
-  }
-  Conv to(at::Device device, std::optional<at::ScalarType> type = std::nullopt) const {
-    Conv moved = *this;
-    for (at::Tensor* tensor : {&moved.x, &moved.grad_y, &moved.weight})
-      *tensor = tensor->to(device, type.value_or(tensor->scalar_type()));
-    if (bias) moved.bias = bias->to(device, type.value_or(bias->scalar_type()));
-    return moved;
-  }
+struct Conv : ConvolutionTensors {
+  Conv(const Sizes& shape, const Sizes& kernel, at::ScalarType type)
+      : ConvolutionTensors(shape, {shape[4], 1, kernel[0], kernel[1], kernel[2]}, type) {}
   /// y and the gradients of x, weight, bias.
   Tensors run() const {
     const auto [y, before_silu] = depthwise_conv3d_operators::forward(x, weight, bias, silu, true);
@@ -38,21 +19,6 @@ struct Conv {
     return {y, grad_x, grad_weight, grad_bias};
   }
 };
-
-Tensors cuda_results(const Conv& conv) {
-  const Conv moved = conv.to(device_under_test());
-  Tensors out;
-  with_cuda_kernels([&] { out = moved.run(); });
-  return to_cpu(out);
-}
-
-void check_errors(const Conv& conv, double tolerance) {
-  const Tensors actual = cuda_results(conv), expected = conv.to(at::kCPU, at::kDouble).run();
-  for (std::size_t k = 0; k < actual.size(); ++k) {
-    CAPTURE(k);
-    CHECK(relative_error(actual[k], expected[k]) < tolerance);
-  }
-}
 
 double tolerance_of(at::ScalarType type) {
   if (type == at::kDouble) return 1e-12;
@@ -67,10 +33,10 @@ TEST_CASE("depthwise_conv3d on CUDA: shapes, kernels, types", "[cuda][depthwise_
   struct Case {
     Sizes shape, kernel;
   };
-  for (const Case& c : {Case{{1, 1, 1, 1, 1}, {7, 7, 7}}, Case{{2, 5, 3, 9, 20}, {3, 3, 3}},
-                        Case{{1, 3, 10, 17, 33}, {5, 5, 5}}, Case{{1, 9, 8, 11, 3}, {7, 7, 7}},
-                        Case{{1, 4, 5, 6, 3}, {3, 5, 7}}, Case{{1, 2, 3, 21, 2}, {1, 3, 11}},
-                        Case{{1, 2, 5, 9, 4}, {1, 1, 1}}})
+  for (const Case& c :
+       {Case{{1, 1, 1, 1, 1}, {7, 7, 7}}, Case{{2, 5, 3, 9, 20}, {3, 3, 3}}, Case{{1, 3, 10, 17, 33}, {5, 5, 5}},
+        Case{{1, 9, 8, 11, 3}, {7, 7, 7}}, Case{{1, 4, 5, 6, 3}, {3, 5, 7}}, Case{{1, 2, 3, 21, 2}, {1, 3, 11}},
+        Case{{1, 2, 5, 9, 4}, {1, 1, 1}}})
     for (const auto type : {at::kDouble, at::kFloat, at::kBFloat16, at::kHalf}) {
       CAPTURE(c.shape, c.kernel, type);
       check_errors(Conv(c.shape, c.kernel, type), tolerance_of(type));
@@ -106,14 +72,8 @@ TEST_CASE("depthwise_conv3d on CUDA: same bits, other streams, tensors that are 
           "[cuda][depthwise_conv3d]") {
   M3D_NEEDS_DEVICE();
   const Conv conv({2, 6, 7, 9, 24}, {5, 5, 5}, at::kFloat);
-  const Tensors first = cuda_results(conv), second = cuda_results(conv);
-  const Conv moved = conv.to(device_under_test());
-  Tensors on_stream;
-  on_other_stream([&] { with_cuda_kernels([&] { on_stream = to_cpu(moved.run()); }); });
-  for (std::size_t k = 0; k < first.size(); ++k) {
-    CHECK(torch::equal(first[k], second[k]));
-    CHECK(torch::equal(first[k], on_stream[k]));
-  }
+  const Tensors first = check_same_bits(conv);
+  const Conv moved = moved_to(conv, device_under_test());
   Conv strided = moved;
   strided.x = torch::cat({moved.x, moved.x}, 4).narrow(4, 24, 24);
   strided.grad_y = moved.grad_y.permute({0, 4, 1, 2, 3}).contiguous().permute({0, 2, 3, 4, 1});
@@ -121,4 +81,32 @@ TEST_CASE("depthwise_conv3d on CUDA: same bits, other streams, tensors that are 
     const Tensors actual = to_cpu(strided.run());
     for (std::size_t k = 0; k < first.size(); ++k) CHECK(torch::equal(first[k], actual[k]));
   });
+}
+
+TEST_CASE("depthwise_conv3d_multiscale on CUDA: k = 3, 5, 7 in any order, other sets, types",
+          "[cuda][depthwise_conv3d]") {
+  M3D_NEEDS_DEVICE();
+  for (const std::vector<Sizes>& kernels : {std::vector<Sizes>{{3, 3, 3}, {5, 5, 5}, {7, 7, 7}},
+                                            {{5, 5, 5}, {7, 7, 7}, {3, 3, 3}},
+                                            {{5, 5, 5}, {3, 3, 3}},
+                                            {{1, 3, 5}, {3, 3, 3}}})
+    for (const auto type : {at::kDouble, at::kFloat})
+      for (const bool silu : {false, true}) {
+        CAPTURE(kernels, type, silu);
+        const Multiscale conv({2, 5, 3, 9, 35}, kernels, silu, true);
+        Tensors t;
+        for (const at::Tensor& tensor : conv.tensors) t.push_back(tensor.to(type));
+        Tensors actual;
+        with_cuda_kernels([&] {
+          actual =
+              Multiscale::results([&](const Tensors& leaves) { return conv.call(leaves); }, to_device_under_test(t));
+        });
+        actual = to_cpu(actual);
+        for (at::Tensor& tensor : t) tensor = tensor.to(at::kDouble);
+        const Tensors expected = Multiscale::results([&](const Tensors& leaves) { return conv.reference(leaves); }, t);
+        for (std::size_t k = 0; k < actual.size(); ++k) {
+          CAPTURE(k);
+          CHECK(relative_error(actual[k], expected[k]) < tolerance_of(type));
+        }
+      }
 }

@@ -32,10 +32,10 @@ inline Tensors to_cpu(Tensors tensors) {
 }
 
 /// Ends the test with a warning where there is no device.
-#define M3D_NEEDS_DEVICE()                       \
-  if (!m3d::test::why_no_device().empty()) {     \
+#define M3D_NEEDS_DEVICE()                           \
+  if (!m3d::test::why_no_device().empty()) {         \
     WARN("skipped: " << m3d::test::why_no_device()); \
-    return;                                      \
+    return;                                          \
   }
 
 }  // namespace m3d::test

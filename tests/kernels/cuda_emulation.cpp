@@ -60,8 +60,7 @@ void run_fiber() {
 void wait_for(Barrier& barrier) {
   const unsigned generation = barrier.generation;
   barrier.arrive();
-  while (barrier.generation == generation)
-    swapcontext(&block.fibers[block.current]->context, &block.scheduler);
+  while (barrier.generation == generation) swapcontext(&block.fibers[block.current]->context, &block.scheduler);
 }
 
 void start_block(int threads, std::size_t shared_bytes) {

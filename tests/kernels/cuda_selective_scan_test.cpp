@@ -146,11 +146,11 @@ TEST_CASE("selective_scan on CUDA: large states and decays to zero are not NaN",
   M3D_NEEDS_DEVICE();
   for (const auto type : {at::kFloat, at::kBFloat16}) {
     Scan scan = make_scan(1, 100, 6, 16, 16);
-    scan.tensors[1] = scan.tensors[1] * 1e4;            // decays of exp(-80000)
+    scan.tensors[1] = scan.tensors[1] * 1e4;  // decays of exp(-80000)
     scan.tensors[5] = scan.tensors[5] * 1e6;
     for (const at::Tensor& tensor : cuda_results(scan.to(type))) CHECK(tensor.isfinite().all().item<bool>());
     Scan slow = make_scan(1, 100, 6, 16, 16);
-    slow.tensors[1] = slow.tensors[1] * 0;              // no decay
+    slow.tensors[1] = slow.tensors[1] * 0;  // no decay
     slow.tensors[5] = slow.tensors[5] * 1e6;
     for (const at::Tensor& tensor : cuda_results(slow.to(type))) CHECK(tensor.isfinite().all().item<bool>());
   }
