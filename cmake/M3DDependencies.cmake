@@ -25,8 +25,13 @@ target_compile_definitions(m3d_torch INTERFACE FMT_HEADER_ONLY)
 # OpenMP: at::parallel_for is a template whose loop is compiled here. libgomp has one soname, so that
 # the copy beside libtorch (first on the run path) serves both.
 target_link_libraries(m3d_torch INTERFACE torch_cpu c10 OpenMP::OpenMP_CXX)
+file(GLOB cuda_wheels "${site_packages}/nvidia/cu13")
+# The headers and the run-time library that LibTorch's CUDA side was built with.
+add_library(m3d_cuda_runtime INTERFACE)
+target_include_directories(m3d_cuda_runtime SYSTEM INTERFACE "${cuda_wheels}/include")
+target_link_libraries(m3d_cuda_runtime INTERFACE torch_cuda c10_cuda "${cuda_wheels}/lib/libcudart.so.13")
 if(M3D_CUDA)
-  target_link_libraries(m3d_torch INTERFACE torch torch_cuda c10_cuda)
+  target_link_libraries(m3d_torch INTERFACE torch m3d_cuda_runtime)
   target_compile_definitions(m3d_torch INTERFACE M3D_CUDA=1)
   target_link_options(m3d_torch INTERFACE "LINKER:--no-as-needed,${TORCH_ROOT}/lib/libtorch_cuda.so,--as-needed")
 endif()

@@ -47,3 +47,15 @@ function(m3d_add_test name)
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}")
 endfunction()
+
+# m3d_link_only(name SOURCES … USES …)
+#   A test program that cannot run where it is built: a folder's objects, with every symbol of ours and of the libraries
+#   that it names resolved.
+function(m3d_link_only name)
+  cmake_parse_arguments(arg "" "" "SOURCES;USES" ${ARGN})
+  add_executable(${name} ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE ${arg_USES} m3d_warnings)
+  target_compile_definitions(${name} PRIVATE M3D_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  m3d_use_torch(${name})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/linked-only")
+endfunction()

@@ -2,7 +2,8 @@
 
 #include <ATen/detail/CUDAHooksInterface.h>
 #ifdef M3D_CUDA
-#include <ATen/cuda/CUDAContext.h>
+#include <c10/cuda/CUDAException.h>
+#include <c10/cuda/CUDAFunctions.h>
 #endif
 
 #include <fstream>
@@ -18,7 +19,11 @@ std::string cpu_name() {
 
 std::string device_name([[maybe_unused]] c10::Device device) {
 #ifdef M3D_CUDA
-  if (device.is_cuda()) return at::cuda::getCurrentDeviceProperties()->name;
+  if (device.is_cuda()) {
+    cudaDeviceProp properties;
+    C10_CUDA_CHECK(cudaGetDeviceProperties(&properties, device.has_index() ? device.index() : c10::cuda::current_device()));
+    return properties.name;
+  }
 #endif
   return cpu_name();
 }

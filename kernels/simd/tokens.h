@@ -9,7 +9,7 @@ struct Tokens {
   T* data = nullptr;
   std::int64_t batch_stride = 0;
   std::int64_t token_stride = 0;
-  T* at(std::int64_t batch, std::int64_t token) const { return data + batch * batch_stride + token * token_stride; }
+  constexpr T* at(std::int64_t batch, std::int64_t token) const { return data + batch * batch_stride + token * token_stride; }
 };
 
 }  // namespace m3d

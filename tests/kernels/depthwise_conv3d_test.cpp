@@ -6,13 +6,12 @@
 #include "kernels/depthwise_conv3d/depthwise_conv3d_reference.h"
 #include "tests/catch.h"
 #include "tests/kernels/gradcheck.h"
+#include "tests/kernels/multiscale_arguments.h"
 
 using namespace m3d;
 using namespace m3d::test;
 
 namespace {
-
-using Sizes = std::vector<std::int64_t>;
 
 /// x, weight and perhaps bias.
 Tensors make_arguments(const Sizes& shape, const Sizes& kernel, bool bias) {
@@ -121,76 +120,45 @@ TEST_CASE("depthwise_conv3d: tensors that are not contiguous", "[depthwise_conv3
     CHECK(torch::equal(call(depthwise_conv3d, {x, t[1], t[2]}, true), expected));
 }
 
-namespace {
-
-/// x, then weights, then biases; every second bias is absent where `some_biases`.
-struct Scales {
-  std::vector<Sizes> kernels;
-  bool some_biases, silu;
-
-  Tensors make(const Sizes& shape) const {
-    Tensors t{fill("x", shape)};
-    for (const Sizes& k : kernels) t.push_back(fill("weight", {shape[4], 1, k[0], k[1], k[2]}));
-    for (std::size_t s = 0; s < kernels.size(); ++s)
-      if (has_bias(s)) t.push_back(fill("bias", {shape[4]}));
-    return t;
-  }
-  bool has_bias(std::size_t s) const { return !some_biases || s % 2 == 0; }
-  OptionalTensor bias(const Tensors& t, std::size_t s) const {
-    if (!has_bias(s)) return std::nullopt;
-    return t[1 + kernels.size() + (some_biases ? s / 2 : s)];
-  }
-  at::Tensor together(const Tensors& t) const {
-    std::vector<OptionalTensor> biases;
-    for (std::size_t s = 0; s < kernels.size(); ++s) biases.push_back(bias(t, s));
-    return depthwise_conv3d_multiscale(t[0], {t.begin() + 1, t.begin() + 1 + kernels.size()}, biases, silu);
-  }
-  at::Tensor one_by_one(const Tensors& t) const {
-    Tensors scales;
-    for (std::size_t s = 0; s < kernels.size(); ++s)
-      scales.push_back(depthwise_conv3d_reference(t[0], t[1 + s], bias(t, s), silu));
-    return at::stack(scales, 1);
-  }
-};
-
-}  // namespace
-
 TEST_CASE("depthwise_conv3d_multiscale: equals its kernels one by one", "[depthwise_conv3d]") {
-  for (const Scales& scales :
-       {Scales{{{3, 3, 3}, {5, 5, 5}, {7, 7, 7}}, false, true}, Scales{{{7, 1, 3}, {1, 5, 1}}, true, false},
-        Scales{{{3, 3, 3}, {9, 3, 5}, {1, 1, 1}, {5, 7, 3}}, true, true}, Scales{{{5, 5, 5}}, false, true}})
+  struct Case {
+    std::vector<Sizes> kernels;
+    bool silu, without_first_bias;
+  };
+  for (const Case& c :
+       {Case{{{3, 3, 3}, {5, 5, 5}, {7, 7, 7}}, true, false}, Case{{{7, 1, 3}, {1, 5, 1}}, false, true},
+        Case{{{3, 3, 3}, {9, 3, 5}, {1, 1, 1}, {5, 7, 3}}, true, true}, Case{{{5, 5, 5}}, true, false}})
     for (const Sizes& shape : {Sizes{2, 5, 6, 9, 20}, Sizes{1, 18, 3, 4, 7}, Sizes{0, 2, 3, 4, 5}}) {
-      const Tensors t = scales.make(shape);
-      const auto loss_of = [&](auto&& y) { return (y * fill("weights", y.sizes())).sum(); };
-      const Tensors expected = gradients([&](const Tensors& v) { return loss_of(scales.one_by_one(v)); }, t);
+      const Multiscale conv(shape, c.kernels, c.silu, c.without_first_bias);
+      const Tensors expected = Multiscale::results([&](const Tensors& t) { return conv.reference(t); }, conv.tensors);
       for (const InstructionSet set : all_instruction_sets) {
-        CAPTURE(scales.kernels, shape, static_cast<int>(set));
+        CAPTURE(c.kernels, shape, static_cast<int>(set));
         const UseInstructionSet use(set);
-        CHECK(relative_error(scales.together(t), scales.one_by_one(t)) < 1e-13);
-        const Tensors grads = gradients([&](const Tensors& v) { return loss_of(scales.together(v)); }, t);
-        for (std::size_t k = 0; k < grads.size(); ++k) CHECK(relative_error(grads[k], expected[k]) < 1e-12);
+        const Tensors actual = Multiscale::results([&](const Tensors& t) { return conv.call(t); }, conv.tensors);
+        for (std::size_t k = 0; k < actual.size(); ++k) CHECK(relative_error(actual[k], expected[k]) < 1e-12);
       }
     }
 }
 
 TEST_CASE("depthwise_conv3d_multiscale: the same bits for any number of threads, one call, errors by name",
           "[depthwise_conv3d]") {
-  const Scales scales{{{3, 3, 3}, {5, 5, 5}, {7, 7, 7}}, false, true};
+  const Multiscale conv({1, 10, 16, 20, 20}, {{3, 3, 3}, {5, 5, 5}, {7, 7, 7}}, true);
   Tensors t;
-  for (const at::Tensor& tensor : scales.make({1, 10, 16, 20, 20})) t.push_back(tensor.to(at::kFloat));
-  const auto value = [&](const Tensors& v) {
-    const at::Tensor y = scales.together(v);
-    return (y * y).sum();
-  };
+  for (const at::Tensor& tensor : conv.tensors) t.push_back(tensor.to(at::kFloat));
+  const auto results = [&] { return Multiscale::results([&](const Tensors& v) { return conv.call(v); }, t); };
   const int threads = at::get_num_threads();
-  const Tensors grads = gradients(value, t);
+  const Tensors one = results();
   at::set_num_threads(threads == 1 ? 2 : 1);
-  const Tensors again = gradients(value, t);
+  const Tensors other = results();
   at::set_num_threads(threads);
-  for (std::size_t i = 0; i < grads.size(); ++i) CHECK(torch::equal(grads[i], again[i]));
+  for (std::size_t i = 0; i < one.size(); ++i) CHECK(torch::equal(one[i], other[i]));
 
-  const auto names = dispatched([&] { scales.together(t); });
-  CHECK(std::count(names.begin(), names.end(), "m3d::depthwise_conv3d_multiscale") == 1);
+  for (const auto device : {at::kCPU, at::kMeta}) {
+    Tensors on_device;
+    for (const at::Tensor& tensor : t) on_device.push_back(tensor.to(device));
+    const auto names = dispatched([&] { CHECK(conv.call(on_device).sizes() == Sizes{1, 3, 10, 16, 20, 20}); });
+    CHECK(std::count(names.begin(), names.end(), "m3d::depthwise_conv3d_multiscale") == 1);
+  }
 
   using Catch::Matchers::Contains;
   CHECK_THROWS_WITH(depthwise_conv3d_multiscale(t[0], {}, {}), Contains("1 to 4 tensors"));
