@@ -17,6 +17,7 @@ double seconds_of(clockid_t clock) {
 
 double wall_seconds() { return seconds_of(CLOCK_MONOTONIC); }
 double cpu_seconds() { return seconds_of(CLOCK_PROCESS_CPUTIME_ID); }
+double thread_seconds() { return seconds_of(CLOCK_THREAD_CPUTIME_ID); }
 
 void wait_for(c10::Device device) {
   if (device.is_cuda()) torch::cuda::synchronize();

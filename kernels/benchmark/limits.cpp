@@ -5,7 +5,7 @@
 
 #include <algorithm>
 #include <bit>
-#include <chrono>
+#include <numeric>
 
 #include "kernels/benchmark/clock.h"
 #include "kernels/benchmark/limits_loops.h"
@@ -23,40 +23,38 @@ constexpr std::int64_t kCount = 20000000;  // operations of a try on one thread:
 
 const Loops<float>& loops() { return M3D_CHOOSE(table, float); }
 
-/// The least seconds that `run` takes, over kSeconds and at least three tries.
-template <class Run>
-double best_seconds(const Run& run) {
-  double best = 1e300, spent = 0;
-  for (int tries = 0; tries < 3 || spent < kSeconds; ++tries) {
-    const double begin = wall_seconds();
-    run();
-    const double seconds = wall_seconds() - begin;
-    best = std::min(best, seconds);
-    spent += seconds;
-  }
-  return best;
+/// Calls `attempt` for kSeconds and at least three times.
+template <class Attempt>
+void repeat(const Attempt& attempt) {
+  const double begin = wall_seconds();
+  for (int tries = 0; tries < 3 || wall_seconds() - begin < kSeconds; ++tries) attempt();
 }
 
-/// run(thread) on every thread at once.
+/// The best rate of all threads together, each doing run(thread), which returns how much it did, at the same time.
+/// Each is timed by its own processor time, so that other programs do not lower the limit.
 template <class Run>
-void on_threads(int threads, const Run& run) {
-  at::parallel_for(0, threads, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t thread = begin; thread < end; ++thread) run(thread);
+double best_rate(int threads, const Run& run) {
+  double best = 0;
+  repeat([&] {
+    std::vector<double> rates(static_cast<std::size_t>(threads));
+    at::parallel_for(0, threads, 1, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t thread = begin; thread < end; ++thread) {
+        const double start = thread_seconds();
+        const double done = run(thread);
+        rates[static_cast<std::size_t>(thread)] = done / (thread_seconds() - start);
+      }
+    });
+    best = std::max(best, std::accumulate(rates.begin(), rates.end(), 0.0));
   });
+  return best;
 }
 
 /// Floats per second of a loop that stays in registers.
 double register_rate(int threads, std::int64_t (*loop)(float*, std::int64_t)) {
-  std::int64_t done = 0;
-  const double seconds = best_seconds([&] {
-    std::vector<std::int64_t> counts(static_cast<std::size_t>(threads));
-    on_threads(threads, [&](std::int64_t thread) {
-      alignas(64) float sink[kMultiple] = {-0.5F};
-      counts[static_cast<std::size_t>(thread)] = loop(sink, kCount);
-    });
-    done = std::accumulate(counts.begin(), counts.end(), std::int64_t{0});
+  return best_rate(threads, [&](std::int64_t) {
+    alignas(64) float sink[kMultiple] = {-0.5F};
+    return static_cast<double>(loop(sink, kCount));
   });
-  return static_cast<double>(done) / seconds;
 }
 
 /// Arrays of `count` floats on a 64-byte boundary, as torch's CPU allocator makes them.
@@ -72,29 +70,29 @@ double cpu_bandwidth(double bytes, int threads) {
   const Arrays arrays(count * threads, at::kCPU);
   float* a = arrays.a.data_ptr<float>();
   const float *b = arrays.b.data_ptr<float>(), *c = arrays.c.data_ptr<float>();
-  const double moved = 12.0 * static_cast<double>(count * threads);
-  const int passes = static_cast<int>(std::max(1.0, 16e6 / moved));  // a try is not shorter than the clock can tell
+  const double moved = 12.0 * static_cast<double>(count);
+  const int passes = static_cast<int>(std::max(1.0, 8e6 / moved));  // a try is not shorter than the clock can tell
   double best = 0;
-  for (const auto triad : {loops().triad, loops().triad_streaming}) {
-    const double seconds = best_seconds([&] {
-      on_threads(threads, [&](std::int64_t thread) {
-        for (int pass = 0; pass < passes; ++pass)
-          triad(a + thread * count, b + thread * count, c + thread * count, 0.5F, count);
-      });
-    });
-    best = std::max(best, passes * moved / seconds);
-  }
+  for (const auto triad : {loops().triad, loops().triad_streaming})
+    best = std::max(best, best_rate(threads, [&](std::int64_t thread) {
+                      for (int pass = 0; pass < passes; ++pass)
+                        triad(a + thread * count, b + thread * count, c + thread * count, 0.5F, count);
+                      return passes * moved;
+                    }));
   return best;
 }
 
 double cuda_bandwidth(double bytes, at::Device device) {
   constexpr int passes = 20;
   Arrays arrays(static_cast<std::int64_t>(bytes) / 12, device);
-  const double seconds = best_seconds([&] {
+  double best = 1e300;
+  repeat([&] {
+    const double begin = wall_seconds();
     for (int pass = 0; pass < passes; ++pass) at::add_out(arrays.a, arrays.b, arrays.c, 0.5);
     wait_for(device);
+    best = std::min(best, wall_seconds() - begin);
   });
-  return passes * static_cast<double>(arrays.a.nbytes() * 3) / seconds;
+  return passes * static_cast<double>(arrays.a.nbytes() * 3) / best;
 }
 
 }  // namespace

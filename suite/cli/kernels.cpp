@@ -107,7 +107,10 @@ int run_kernels_command(const KernelsOptions& options) {
   if (measured && !options.json) print_results(head.front());
   bool failed = measured && head.front().any_failed();
   if (!baseline.empty()) {
-    const SpeedReport report = compare_speed(baseline, head, {options.factor, 0.05, options.clock == "cpu"});
+    ComparisonOptions comparing;
+    comparing.factor = options.factor;
+    comparing.cpu_time = options.clock == "cpu";
+    const SpeedReport report = compare_speed(baseline, head, comparing);
     failed = failed || report.any_slower();
     document["comparison"] = to_json(report);
     if (!options.json) print_report(report);
