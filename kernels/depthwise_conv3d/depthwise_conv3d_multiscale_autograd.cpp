@@ -14,19 +14,19 @@ using torch::autograd::variable_list;
 
 struct Multiscale : torch::autograd::Function<Multiscale> {
   /// parameters: the weights, then the biases; an absent bias is an undefined tensor.
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const variable_list& parameters, bool silu) {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, at::TensorList parameters, bool silu) {
     const std::size_t scales = parameters.size() / 2;
-    const at::TensorList weights = at::TensorList(parameters).slice(0, scales);
+    const at::TensorList weights = parameters.slice(0, scales);
     OptionalTensors biases;
-    for (const at::Tensor& bias : at::TensorList(parameters).slice(scales))
+    for (const at::Tensor& bias : parameters.slice(scales))
       biases.push_back(bias.defined() ? OptionalTensor(bias) : std::nullopt);
     const auto [y, before_silu] = depthwise_conv3d_multiscale_operators::forward(x, weights, biases, silu, true);
     variable_list saved{x, silu ? before_silu : at::Tensor()};
     saved.insert(saved.end(), weights.begin(), weights.end());
     context->save_for_backward(saved);
-    std::vector<bool> has_bias;
+    c10::List<bool> has_bias;
     for (std::size_t s = 0; s < scales; ++s) has_bias.push_back(parameters[scales + s].defined());
-    context->saved_data["has_bias"] = c10::List<bool>(has_bias);
+    context->saved_data["has_bias"] = has_bias;
     return y;
   }
 
@@ -65,7 +65,7 @@ at::Tensor multiscale(const at::Tensor& x, at::TensorList weights, const Optiona
     with_gradient = with_gradient || wants_gradient({weight, bias});
     parameters.push_back(bias.value_or(at::Tensor()));
   }
-  if (with_gradient) return Multiscale::apply(x, parameters, silu);
+  if (with_gradient) return Multiscale::apply(x, at::TensorList(parameters), silu);
   return std::get<0>(forward(x, weights, biases, silu, false));
 }
 
