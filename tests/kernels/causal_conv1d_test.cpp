@@ -36,7 +36,8 @@ Tensors gradients_of(decltype(causal_conv1d_reference) function, const Tensors& 
 
 TEST_CASE("causal_conv1d: the operator records", "[causal_conv1d]") {
   const UseInstructionSet use(GENERATE(from_range(all_instruction_sets)));
-  for (const auto& entry : load_record("causal_conv1d").at("cases")) {
+  const auto record = load_record("causal_conv1d");
+  for (const auto& entry : record.at("cases")) {
     const std::string id = entry.at("id");
     CAPTURE(id);
     const bool silu = !entry.at("activation").is_null();

@@ -38,7 +38,8 @@ Tensors gradients_of(decltype(depthwise_conv3d_reference) function, const Tensor
 
 TEST_CASE("depthwise_conv3d: the operator records", "[depthwise_conv3d]") {
   const UseInstructionSet use(GENERATE(from_range(all_instruction_sets)));
-  for (const auto& entry : load_record("depthwise_conv3d").at("cases")) {
+  const auto record = load_record("depthwise_conv3d");
+  for (const auto& entry : record.at("cases")) {
     const std::string id = entry.at("id");
     CAPTURE(id);
     const auto last = [](const at::Tensor& x) { return x.permute({0, 2, 3, 4, 1}); };

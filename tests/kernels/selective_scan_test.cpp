@@ -8,7 +8,8 @@ using namespace m3d::test;
 
 TEST_CASE("selective_scan: the operator records", "[selective_scan]") {
   const UseInstructionSet use(GENERATE(from_range(all_instruction_sets)));
-  for (const auto& entry : load_record("selective_scan").at("cases")) {
+  const auto record = load_record("selective_scan");
+  for (const auto& entry : record.at("cases")) {
     const std::string id = entry.at("id");
     CAPTURE(id);
     const auto has = [&](const char* key) { return entry.at(key).get<bool>(); };
