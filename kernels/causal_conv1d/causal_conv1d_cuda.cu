@@ -296,9 +296,6 @@ void run_backward(const Backward<T>& conv, cudaStream_t stream) {
   template std::int64_t parts_count(const Backward<T>&);      \
   template void run_forward(const Forward<T>&, cudaStream_t); \
   template void run_backward(const Backward<T>&, cudaStream_t);
-M3D_INSTANTIATE(float)
-M3D_INSTANTIATE(double)
-M3D_INSTANTIATE(c10::BFloat16)
-M3D_INSTANTIATE(c10::Half)
+M3D_FOR_EACH_STORAGE(M3D_INSTANTIATE)
 
 }  // namespace m3d::causal_conv1d_cuda

@@ -3,16 +3,15 @@
 #include <cuda_runtime_api.h>
 
 #include <cstdint>
-#include <type_traits>
 
+#include "kernels/causal_conv1d/causal_conv1d_loops.h"
+#include "kernels/cuda/storage_types.h"
 #include "kernels/simd/tokens.h"
 
 namespace m3d::causal_conv1d_cuda {
 
-template <class T>
-using Sums = std::conditional_t<std::is_same_v<T, double>, double, float>;
-
-inline constexpr int kMaxWidth = 8;
+using causal_conv1d_loops::kMaxWidth;
+using cuda::Sums;
 
 template <class T>
 struct Inputs {

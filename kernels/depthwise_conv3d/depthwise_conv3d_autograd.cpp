@@ -4,6 +4,7 @@
 #include <torch/library.h>
 
 #include "kernels/checks.h"
+#include "kernels/depthwise_conv3d/depthwise_conv3d_loops.h"
 #include "kernels/depthwise_conv3d/depthwise_conv3d_operators.h"
 
 namespace m3d::depthwise_conv3d_operators {
@@ -12,7 +13,7 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-constexpr std::size_t kMostScales = 4;
+using depthwise_conv3d_loops::kMaxScales;
 
 OptionalTensors present(at::TensorList tensors) {
   OptionalTensors list;
@@ -80,7 +81,7 @@ at::Tensor one_scale(const at::Tensor& x, const at::Tensor& weight, const Option
 
 at::Tensor several_scales(const at::Tensor& x, at::TensorList weights, const OptionalTensors& biases, bool silu) {
   constexpr const char* op = "depthwise_conv3d_multiscale";
-  TORCH_CHECK(!weights.empty() && weights.size() <= kMostScales, op, ": weights must be 1 to ", kMostScales,
+  TORCH_CHECK(!weights.empty() && weights.size() <= kMaxScales, op, ": weights must be 1 to ", kMaxScales,
               " tensors, got ", weights.size());
   TORCH_CHECK(biases.size() == weights.size(), op, ": biases must be as many as weights (", weights.size(), "), got ",
               biases.size());

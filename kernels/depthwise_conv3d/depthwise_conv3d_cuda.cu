@@ -99,9 +99,6 @@ void run_weight_gradient(const WeightGradient<T>& in, cudaStream_t stream) {
 #define M3D_INSTANTIATE(T)                                            \
   template void run_correlation(const Correlation<T>&, cudaStream_t); \
   template void run_weight_gradient(const WeightGradient<T>&, cudaStream_t);
-M3D_INSTANTIATE(float)
-M3D_INSTANTIATE(double)
-M3D_INSTANTIATE(c10::BFloat16)
-M3D_INSTANTIATE(c10::Half)
+M3D_FOR_EACH_STORAGE(M3D_INSTANTIATE)
 
 }  // namespace m3d::depthwise_conv3d_cuda

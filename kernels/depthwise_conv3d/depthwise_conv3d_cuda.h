@@ -5,14 +5,14 @@
 
 #include <array>
 #include <cstdint>
-#include <type_traits>
+
+#include "kernels/cuda/storage_types.h"
+#include "kernels/depthwise_conv3d/depthwise_conv3d_loops.h"
 
 namespace m3d::depthwise_conv3d_cuda {
 
-template <class T>
-using Sums = std::conditional_t<std::is_same_v<T, double>, double, float>;
-
-inline constexpr int kMaxScales = 4;
+using cuda::Sums;
+using depthwise_conv3d_loops::kMaxScales;
 
 /// A [B, D, H, W, C] tensor whose last dimension is dense. Null data: the tensor is absent.
 template <class T>

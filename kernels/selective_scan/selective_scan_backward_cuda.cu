@@ -331,9 +331,6 @@ void run_backward(const Backward<T>& scan, cudaStream_t stream) {
 #define M3D_INSTANTIATE(T)                                             \
   template std::int64_t BC_parts_count<T>(std::int64_t, std::int64_t); \
   template void run_backward(const Backward<T>&, cudaStream_t);
-M3D_INSTANTIATE(float)
-M3D_INSTANTIATE(double)
-M3D_INSTANTIATE(c10::BFloat16)
-M3D_INSTANTIATE(c10::Half)
+M3D_FOR_EACH_STORAGE(M3D_INSTANTIATE)
 
 }  // namespace m3d::selective_scan_cuda

@@ -6,13 +6,12 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "kernels/cuda/storage_types.h"
 #include "kernels/simd/tokens.h"
 
 namespace m3d::selective_scan_cuda {
 
-/// States and sums.
-template <class T>
-using Sums = std::conditional_t<std::is_same_v<T, double>, double, float>;
+using cuda::Sums;
 
 /// Tokens between two kept states, and of one unit of work where the channels alone do not fill the device.
 template <class T>

@@ -158,10 +158,7 @@ void run_carry(const Carry<Value>& carry, cudaStream_t stream) {
 #define M3D_INSTANTIATE(T)                                              \
   template void run_from_zero<false>(const FromZero<T>&, cudaStream_t); \
   template void run_from_zero<true>(const FromZero<T>&, cudaStream_t);
-M3D_INSTANTIATE(float)
-M3D_INSTANTIATE(double)
-M3D_INSTANTIATE(c10::BFloat16)
-M3D_INSTANTIATE(c10::Half)
+M3D_FOR_EACH_STORAGE(M3D_INSTANTIATE)
 template void run_carry(const Carry<float>&, cudaStream_t);
 template void run_carry(const Carry<double>&, cudaStream_t);
 

@@ -50,12 +50,7 @@ Json costs_json(const Architecture& architecture, const NetworkInput& input, con
           {"channels", input.channels},
           {"classes", input.classes},
           {"parameters", costs.parameters},
-          {"macs",
-           {{"total", costs.macs.total()},
-            {"convolution", costs.macs.convolution},
-            {"linear", costs.macs.linear},
-            {"attention", costs.macs.attention},
-            {"scan", costs.macs.scan}}},
+          {"macs", to_json(costs.macs)},
           {"scan_state_updates", costs.macs.scan_state_updates}};
 }
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "suite/objective/chunks.h"
-#include "suite/objective/softmax_loss.h"
+#include "suite/objective/dice.h"
 
 namespace m3d {
 namespace {
@@ -75,11 +75,10 @@ Objective objective_of(const std::vector<Sums>& rows, std::int64_t batch, std::i
     for (std::int64_t b = 0; b < batch; ++b) {
       const std::int64_t row = b * regions + k;
       const Sums& sums = options.batch_dice ? together : rows[static_cast<std::size_t>(row)];
-      const double numerator = 2 * sums.overlap + kDiceSmoothing;
-      const double denominator = std::max(sums.predicted + sums.expected + kDiceSmoothing, kDiceFloor);
-      if (b == 0 || !options.batch_dice) objective.value -= options.dice_weight * numerator / denominator / terms;
-      overlap[row] = -2 * options.dice_weight / denominator / terms;
-      volume[row] = options.dice_weight * numerator / (denominator * denominator) / terms;
+      const DiceTerm term = dice_term(sums.overlap, sums.predicted, sums.expected, options.dice_weight, terms);
+      if (b == 0 || !options.batch_dice) objective.value += term.loss;
+      overlap[row] = term.overlap;
+      volume[row] = term.volume;
     }
     objective.by_element = options.cross_entropy_weight / static_cast<double>(batch * regions * voxels);
     objective.value += objective.by_element * together.cross_entropy;
@@ -135,9 +134,8 @@ at::Tensor composite_region_loss(const at::Tensor& logits, const at::Tensor& tar
       options.batch_dice ? std::vector<std::int64_t>{0, 2} : std::vector<std::int64_t>{2};
   const at::Tensor predicted = logits.sigmoid();
   const at::Tensor overlap = (predicted * target).sum(summed), volume = predicted.sum(summed) + target.sum(summed);
-  const at::Tensor dice = (2 * overlap + kDiceSmoothing) / (volume + kDiceSmoothing).clamp_min(kDiceFloor);
   const at::Tensor cross_entropy = at::binary_cross_entropy_with_logits(logits, target);
-  return options.cross_entropy_weight * cross_entropy - options.dice_weight * dice.mean();
+  return options.cross_entropy_weight * cross_entropy - options.dice_weight * dice_of(overlap, volume).mean();
 }
 
 }  // namespace m3d

@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "suite/objective/chunks.h"
+#include "suite/objective/dice.h"
 
 namespace m3d {
 namespace {
@@ -121,11 +122,11 @@ Objective objective_of(const std::vector<Sums>& samples, const Layout& layout, c
     const Sums& sums = options.batch_dice ? all : samples[static_cast<std::size_t>(b)];
     for (std::int64_t k = 1; k < layout.classes; ++k) {
       const auto i = static_cast<std::size_t>(k);
-      const double numerator = 2 * sums.intersection[i] + kDiceSmoothing;
-      const double denominator = std::max(sums.predicted[i] + sums.expected[i] + kDiceSmoothing, kDiceFloor);
-      if (b == 0 || !options.batch_dice) objective.value -= options.dice_weight * numerator / denominator / terms;
-      overlap[b][k] = -2 * options.dice_weight / denominator / terms;
-      volume[b][k] = options.dice_weight * numerator / (denominator * denominator) / terms;
+      const DiceTerm term =
+          dice_term(sums.intersection[i], sums.predicted[i], sums.expected[i], options.dice_weight, terms);
+      if (b == 0 || !options.batch_dice) objective.value += term.loss;
+      overlap[b][k] = term.overlap;
+      volume[b][k] = term.volume;
     }
   }
   if (all.voxels > 0) {
@@ -251,8 +252,7 @@ at::Tensor composite_softmax_loss(const at::Tensor& logits, const at::Tensor& cl
   const std::vector<std::int64_t> summed =
       options.batch_dice ? std::vector<std::int64_t>{0, 2} : std::vector<std::int64_t>{2};
   const at::Tensor overlap = (predicted * expected).sum(summed), volume = predicted.sum(summed) + expected.sum(summed);
-  const at::Tensor dice = (2 * overlap + kDiceSmoothing) / (volume + kDiceSmoothing).clamp_min(kDiceFloor);
-  const at::Tensor foreground = dice.narrow(-1, 1, logits.size(1) - 1).mean();
+  const at::Tensor foreground = dice_of(overlap, volume).narrow(-1, 1, logits.size(1) - 1).mean();
   const at::Tensor cross_entropy = -(log_probabilities * expected).sum() / counted.sum().clamp_min(1);
   return options.cross_entropy_weight * cross_entropy - options.dice_weight * foreground;
 }

@@ -6,10 +6,6 @@
 
 namespace m3d {
 
-/// The smoothing of nnU-Net's soft Dice: (2 I + eps) / max(S + G + eps, floor).
-inline constexpr double kDiceSmoothing = 1e-5;
-inline constexpr double kDiceFloor = 1e-8;
-
 /// For logits [B, K, N] of float32 or float64 on the CPU and classes [B, N] of int64: one pass over the probabilities
 /// forward and one backward, no one-hot tensor. Sums run in float64 over fixed chunks, so that the number of threads
 /// never changes a bit.
