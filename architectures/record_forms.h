@@ -11,6 +11,7 @@
 namespace m3d {
 
 /// A record's `config`, translated: build `architecture` for `input` with `options` (resolved).
+/// A config that names no patch leaves `input.patch` zero: the record's input_shape takes its place.
 struct RecordForm {
   std::string architecture;
   NetworkInput input;

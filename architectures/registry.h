@@ -46,6 +46,13 @@ struct Architecture {
   std::string source;   // repository and file of the original
   std::string bibtex;
   OptionSchema options;
+  /// Options (not resolved) of a small form of the same network, for tests and for runs in reduced width: trains on two
+  /// cores in seconds.
+  Json reduced = Json::object();
+  /// A patch [D, H, W] for that form, no cube where the network allows; zeros: the divisors, twice along W.
+  std::array<std::int64_t, 3> reduced_patch{};
+  /// Parts of the names of parameters that the original holds and never uses.
+  std::vector<std::string> unused_parameters = {};
   /// Divisors that each axis of the input [D, H, W] must have, for resolved options.
   std::function<std::array<std::int64_t, 3>(const Json& options)> divisors;
   /// Number of outputs in training (1 + deep-supervision heads).

@@ -17,18 +17,19 @@ bool is_type(const Json& value, OptionType type) {
     case OptionType::string: return value.is_string();
     default: break;
   }
-  const OptionType element = type == OptionType::integer_list  ? OptionType::integer
-                             : type == OptionType::number_list ? OptionType::number
-                                                               : OptionType::string;
+  const OptionType element = type == OptionType::integer_list    ? OptionType::integer
+                             : type == OptionType::number_list   ? OptionType::number
+                             : type == OptionType::integer_lists ? OptionType::integer_list
+                                                                 : OptionType::string;
   return value.is_array() &&
          std::all_of(value.begin(), value.end(), [&](const Json& item) { return is_type(item, element); });
 }
 
-/// Calls `visit` with every scalar of a list, or with the value itself.
+/// Calls `visit` with every scalar of a list, of its lists, or with the value itself.
 template <class Visit>
-void for_each_scalar(const Json& value, Visit visit) {
+void for_each_scalar(const Json& value, const Visit& visit) {
   if (!value.is_array()) return visit(value);
-  for (const auto& item : value) visit(item);
+  for (const auto& item : value) for_each_scalar(item, visit);
 }
 
 }  // namespace
@@ -42,6 +43,7 @@ std::string to_string(OptionType type) {
     case OptionType::integer_list: return "a list of integers";
     case OptionType::number_list: return "a list of numbers";
     case OptionType::string_list: return "a list of names";
+    case OptionType::integer_lists: return "a list of lists of integers";
   }
   return "a value";
 }

@@ -8,7 +8,8 @@
 
 namespace m3d {
 
-enum class OptionType { boolean, integer, number, string, integer_list, number_list, string_list };
+/// integer_lists is a list of lists ([[1, 3, 3], [3, 3, 3]]: a kernel a stage).
+enum class OptionType { boolean, integer, number, string, integer_list, number_list, string_list, integer_lists };
 
 /// One option. `choices` (strings) restricts string and string_list; `minimum`/`maximum` restrict numbers.
 struct OptionSpec {

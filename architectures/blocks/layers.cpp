@@ -12,18 +12,21 @@ thread_local int meta_depth = 0;
 
 /// Standardises each output channel's weights (Qiao et al. 2019, as in Conv3d_wd).
 torch::Tensor standardised(const torch::Tensor& weight) {
-  const auto [variance, mean] = torch::var_mean(weight, torch::IntArrayRef{1, 2, 3, 4}, /*unbiased=*/false, true);
-  return (weight - mean) / torch::sqrt(variance + 1e-10);
+  const auto filters = weight.flatten(1);
+  const auto [variance, mean] = torch::var_mean(filters, {1}, /*unbiased=*/false, true);
+  return ((filters - mean) / torch::sqrt(variance + 1e-10)).view_as(weight);
 }
 
 double normal_cdf(double x) { return 0.5 * (1.0 + std::erf(x / std::sqrt(2.0))); }
 
 }  // namespace
 
-Grid grid_of(const torch::Tensor& volume) { return {volume.size(2), volume.size(3), volume.size(4)}; }
+Grid grid_of(const torch::Tensor& volume) {
+  return {volume.dim() == 5 ? volume.size(2) : 1, volume.size(-2), volume.size(-1)};
+}
 
 torch::Tensor tokens_of(const torch::Tensor& volume) {
-  return volume.permute({0, 2, 3, 4, 1}).reshape({volume.size(0), -1, volume.size(1)});
+  return volume.movedim(1, -1).reshape({volume.size(0), -1, volume.size(1)});
 }
 
 torch::Tensor volume_of(const torch::Tensor& tokens, const Grid& grid) {
@@ -75,16 +78,20 @@ ConvolutionShape cubic_convolution(std::int64_t in, std::int64_t out, std::int64
 Convolution::Convolution(const ConvolutionShape& given) : shape(given) {
   const std::int64_t first = given.transposed ? given.in : given.out;
   const std::int64_t second = (given.transposed ? given.out : given.in) / given.groups;
-  weight =
-      register_parameter("weight", new_parameter({first, second, given.kernel[0], given.kernel[1], given.kernel[2]}));
+  std::vector<std::int64_t> sizes{first, second};
+  sizes.insert(sizes.end(), given.kernel.end() - given.dimensions, given.kernel.end());
+  weight = register_parameter("weight", new_parameter(sizes));
   if (given.bias) bias = register_parameter("bias", new_parameter({given.out}));
 }
 
 torch::Tensor Convolution::forward(const torch::Tensor& volume) const {
-  if (shape.transposed)
-    return torch::conv_transpose3d(volume, weight, bias, shape.stride, shape.padding, 0, shape.groups);
+  const auto axes = [this](const std::array<std::int64_t, 3>& triple) {
+    return torch::IntArrayRef(triple).slice(static_cast<std::size_t>(3 - shape.dimensions));
+  };
   const auto used = shape.weight_standardisation ? standardised(weight) : weight;
-  return torch::conv3d(volume, used, bias, shape.stride, shape.padding, 1, shape.groups);
+  static constexpr std::array<std::int64_t, 3> dilation{1, 1, 1};
+  return torch::convolution(volume, used, bias, axes(shape.stride), axes(shape.padding), axes(dilation),
+                            shape.transposed, axes(shape.output_padding), shape.groups);
 }
 
 LayerNorm::LayerNorm(std::int64_t channels, double eps) : eps_(eps) {
@@ -104,24 +111,29 @@ torch::Tensor RmsNorm::forward(const torch::Tensor& x) const {
   return x * torch::rsqrt(x.square().mean(-1, true) + eps_) * weight;
 }
 
-VolumeNorm::VolumeNorm(const std::string& kind, std::int64_t channels) : kind_(kind) {
+VolumeNorm::VolumeNorm(const std::string& kind, std::int64_t channels) : VolumeNorm(VolumeNormShape{kind, channels}) {}
+
+VolumeNorm::VolumeNorm(const VolumeNormShape& given) : shape(given) {
+  const auto& [kind, channels, eps, affine, groups, momentum] = shape;
   const bool known = kind == "IN" || kind == "GN" || kind == "BN" || kind == "SyncBN" || kind == "LN";
   if (!known) throw UserError("unknown normalisation '" + kind + "' (known: IN, GN, BN, SyncBN, LN)");
-  if (kind == "GN" && channels % 16 != 0)
-    throw UserError("normalisation GN has 16 groups and needs a multiple of 16 channels, got " +
-                    std::to_string(channels));
-  weight = register_parameter("weight", new_parameter({channels}));
-  bias = register_parameter("bias", new_parameter({channels}));
+  if (kind == "GN" && channels % groups != 0)
+    throw UserError("normalisation GN has " + std::to_string(groups) + " groups and needs a multiple of " +
+                    std::to_string(groups) + " channels, got " + std::to_string(channels));
+  if (affine) {
+    weight = register_parameter("weight", new_parameter({channels}));
+    bias = register_parameter("bias", new_parameter({channels}));
+  }
   if (kind != "BN" && kind != "SyncBN") return;
   running_mean_ = register_buffer("running_mean", new_parameter({channels}).zero_());
   running_var_ = register_buffer("running_var", new_parameter({channels}).fill_(1));
   batches_ =
-      register_buffer("num_batches_tracked", torch::zeros({}, torch::dtype(torch::kLong).device(weight.device())));
+      register_buffer("num_batches_tracked", torch::zeros({}, torch::dtype(torch::kLong).device(running_mean_.device())));
 }
 
 torch::Tensor VolumeNorm::forward(const torch::Tensor& volume) {
-  constexpr double eps = 1e-5;
-  if (kind_ == "LN") {
+  const auto& [kind, channels, eps, affine, groups, momentum] = shape;
+  if (kind == "LN") {
     if (volume.size(-1) != weight.size(0))
       throw UserError("normalisation LN works along the last axis, which has " + std::to_string(volume.size(-1)) +
                       " voxels and would need as many as there are channels, " + std::to_string(weight.size(0)));
@@ -129,16 +141,20 @@ torch::Tensor VolumeNorm::forward(const torch::Tensor& volume) {
   }
   // Instance normalisation is group normalisation with a group a channel, which LibTorch computes in channels-last
   // memory for any batch size; its instance_norm would first copy to channels-first.
-  if (kind_ == "IN") return torch::group_norm(volume, volume.size(1), weight, bias, eps);
-  if (kind_ == "GN") return torch::group_norm(volume, 16, weight, bias, eps);
+  if (kind == "IN") return torch::group_norm(volume, channels, weight, bias, eps);
+  if (kind == "GN") return torch::group_norm(volume, groups, weight, bias, eps);
   if (is_training()) batches_.add_(1);
-  return torch::batch_norm(volume, weight, bias, running_mean_, running_var_, is_training(), 0.1, eps, false);
+  return torch::batch_norm(volume, weight, bias, running_mean_, running_var_, is_training(), momentum, eps, false);
 }
 
-torch::Tensor activate(torch::Tensor x, const std::string& kind) {
+torch::Tensor activate(torch::Tensor x, const std::string& kind, double negative_slope) {
   if (kind == "ReLU") return torch::relu_(x);
-  if (kind == "LeakyReLU") return torch::leaky_relu_(x, 0.01);
-  throw UserError("unknown activation '" + kind + "' (known: LeakyReLU, ReLU)");
+  if (kind == "LeakyReLU") return torch::leaky_relu_(x, negative_slope);
+  if (kind == "SiLU") return torch::silu_(x);
+  if (kind == "Hardswish") return torch::hardswish_(x);
+  if (kind == "GELU") return torch::gelu(x);
+  if (kind == "none") return x;
+  throw UserError("unknown activation '" + kind + "' (known: LeakyReLU, ReLU, SiLU, Hardswish, GELU, none)");
 }
 
 ConvolutionBlock::ConvolutionBlock(ConvolutionShape shape, const ConvolutionStyle& style)

@@ -14,8 +14,9 @@ namespace m3d {
 using Grid = std::array<std::int64_t, 3>;  // D, H, W
 
 inline std::int64_t voxels(const Grid& grid) { return grid[0] * grid[1] * grid[2]; }
+/// Of a slice [B, C, H, W] the depth is 1.
 Grid grid_of(const torch::Tensor& volume);
-/// [B, C, D, H, W] → [B, D*H*W, C], row-major.
+/// [B, C, D, H, W] (or [B, C, H, W]) → [B, D*H*W, C], row-major.
 torch::Tensor tokens_of(const torch::Tensor& volume);
 /// [B, D*H*W, C] → [B, C, D, H, W].
 torch::Tensor volume_of(const torch::Tensor& tokens, const Grid& grid);
@@ -54,9 +55,13 @@ class Linear : public torch::nn::Module {
   torch::Tensor weight, bias;  // bias undefined where there is none
 };
 
+/// With `dimensions` 2 the layer takes slices [B, C, H, W]: its weight is [out, in, kH, kW] and the first entry of each
+/// triple is not used.
 struct ConvolutionShape {
   std::int64_t in = 1, out = 1;
   std::array<std::int64_t, 3> kernel{1, 1, 1}, stride{1, 1, 1}, padding{0, 0, 0};
+  std::array<std::int64_t, 3> output_padding{0, 0, 0};  // of transposed convolutions
+  int dimensions = 3;
   std::int64_t groups = 1;
   bool bias = true;
   bool transposed = false;
@@ -95,21 +100,32 @@ class RmsNorm : public torch::nn::Module {
   double eps_;
 };
 
-/// A normalisation of volumes by the name that the Ulike and CoTr code give it: IN (instance), GN (16 groups), BN and
-/// SyncBN (batch; over this process), LN (over the last axis, which must be as long as there are channels).
+struct VolumeNormShape {
+  std::string kind = "IN";
+  std::int64_t channels = 1;
+  double eps = 1e-5;
+  bool affine = true;
+  std::int64_t groups = 16;  // of GN
+  double momentum = 0.1;     // of BN
+};
+
+/// A normalisation of volumes, slices or tokens [B, C, …] by the name that the Ulike and CoTr code give it: IN
+/// (instance, no running statistics), GN (groups), BN and SyncBN (batch; over this process), LN (over the last axis,
+/// which must be as long as there are channels).
 class VolumeNorm : public torch::nn::Module {
  public:
+  explicit VolumeNorm(const VolumeNormShape& shape);
   VolumeNorm(const std::string& kind, std::int64_t channels);
   torch::Tensor forward(const torch::Tensor& volume);
-  torch::Tensor weight, bias;
+  const VolumeNormShape shape;
+  torch::Tensor weight, bias;  // undefined unless affine
 
  private:
-  std::string kind_;
   torch::Tensor running_mean_, running_var_, batches_;
 };
 
-/// "LeakyReLU" (slope 0.01) or "ReLU", in place.
-torch::Tensor activate(torch::Tensor x, const std::string& kind);
+/// "LeakyReLU" (of slope `negative_slope`), "ReLU", "SiLU" or "Hardswish", in place; "GELU" (erf); "none".
+torch::Tensor activate(torch::Tensor x, const std::string& kind, double negative_slope = 0.01);
 
 /// What surrounds a convolution, in the originals' words.
 struct ConvolutionStyle {

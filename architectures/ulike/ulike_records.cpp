@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "architectures/record_config.h"
 #include "architectures/ulike/ulike_network.h"
 #include "common/error.h"
 #include "common/nearest_name.h"
@@ -45,43 +46,13 @@ const std::map<std::string, MixerAxes>& mixer_names() {
 
 bool starts_with(const std::string& text, const std::string& start) { return text.rfind(start, 0) == 0; }
 
-/// Reads a record's config and sees to it that every key is used.
-class ConfigReader {
- public:
-  explicit ConfigReader(const Json& config) : config_(config) {}
-
-  template <class Value>
-  Value get(const std::string& key, Value otherwise) {
-    used_.push_back(key);
-    const auto found = config_.find(key);
-    if (found == config_.end() || found->is_null()) return otherwise;
-    return found->get<Value>();
-  }
-  template <class Value>
-  Value require(const std::string& key) {
-    used_.push_back(key);
-    return config_.at(key).get<Value>();
-  }
-  /// Keys that say how the original computes or names, not what.
-  void ignore(const std::vector<std::string>& keys) { used_.insert(used_.end(), keys.begin(), keys.end()); }
-  void require_all_used() const {
-    for (const auto& [key, value] : config_.items())
-      if (std::find(used_.begin(), used_.end(), key) == used_.end())
-        throw UserError("config: " + unknown_name_message("key", key, used_));
-  }
-
- private:
-  const Json& config_;
-  std::vector<std::string> used_;
-};
-
-std::int64_t auto_or_integer(ConfigReader& config, const std::string& key, std::int64_t otherwise) {
+std::int64_t auto_or_integer(RecordConfig& config, const std::string& key, std::int64_t otherwise) {
   const Json value = config.get<Json>(key, "auto");
   return value.is_string() ? otherwise : value.get<std::int64_t>();
 }
 
 /// MambaConfig: the parts that all mixers share.
-TokenMixerShape mixer_details(ConfigReader& config) {
+TokenMixerShape mixer_details(RecordConfig& config) {
   TokenMixerShape shape;
   shape.d_model = config.require<std::int64_t>("d_model");
   const double expand = config.get<double>("expand_factor", config.get<double>("expand", 2.0));
@@ -101,7 +72,7 @@ TokenMixerShape mixer_details(ConfigReader& config) {
   return shape;
 }
 
-TokenMixerShape mixer_of(ConfigReader& config, const MixerAxes& axes) {
+TokenMixerShape mixer_of(RecordConfig& config, const MixerAxes& axes) {
   TokenMixerShape shape = mixer_details(config);
   shape.convolution_3d = axes.dwconv == "3d";
   const auto kernel = config.get<std::int64_t>("d_conv", shape.convolution_3d ? 3 : 4);
@@ -115,7 +86,7 @@ TokenMixerShape mixer_of(ConfigReader& config, const MixerAxes& axes) {
 }
 
 /// Mamba_MS of mamba_MS.py: three causal convolutions of different width, each with its own scan, outputs summed.
-TokenMixerShape multi_width_mixer(ConfigReader& config) {
+TokenMixerShape multi_width_mixer(RecordConfig& config) {
   TokenMixerShape shape = mixer_details(config);
   const auto widths = config.get<std::vector<std::int64_t>>("d_conv", {2, 3, 4});
   const bool several = config.get("mamba_ms", true);
@@ -143,7 +114,7 @@ std::optional<Grid> grid_in(const Json& config) {
 }
 
 std::optional<RecordBlock> mixer_block(const std::string& name, const Json& given) {
-  ConfigReader config(given);
+  RecordConfig config(given);
   std::optional<RecordBlock> block;
   if (name == "ulike_block_mamba_ms_1d") {
     block = on_tokens(std::make_shared<TokenMixer>(multi_width_mixer(config)), std::nullopt);
@@ -160,7 +131,7 @@ std::optional<RecordBlock> mixer_block(const std::string& name, const Json& give
   return block;
 }
 
-AttentionShape attention_of(ConfigReader& config) {
+AttentionShape attention_of(RecordConfig& config) {
   AttentionShape shape{config.require<std::int64_t>("dim"), config.get<std::int64_t>("num_heads", 8),
                        config.get<std::int64_t>("sr_ratio", 1), config.get("qkv_bias", false)};
   if (const auto scale = config.get<double>("qk_scale", 0); scale != 0) shape.scale = scale;
@@ -171,7 +142,7 @@ AttentionShape attention_of(ConfigReader& config) {
 
 /// Null act_layer and norm_layer mean the constructor's own: GELU and LayerNorm with epsilon 1e-5.
 std::optional<RecordBlock> attention_block(const std::string& name, const Json& given) {
-  ConfigReader config(given);
+  RecordConfig config(given);
   std::optional<RecordBlock> block;
   if (starts_with(name, "ulike_block_attention")) {
     block = on_tokens(std::make_shared<Attention>(attention_of(config)), grid_in(given));
@@ -185,12 +156,12 @@ std::optional<RecordBlock> attention_block(const std::string& name, const Json& 
   return block;
 }
 
-ConvolutionStyle style_of(ConfigReader& config, const std::string& norm, const std::string& activation) {
+ConvolutionStyle style_of(RecordConfig& config, const std::string& norm, const std::string& activation) {
   return {config.get("norm_cfg", norm), config.get("activation_cfg", activation), config.get("weight_std", false)};
 }
 
 /// PatchEmbed_unet (BN and ReLU by default) and PatchEmbed_merge (IN and LeakyReLU).
-RecordBlock patch_embedding(ConfigReader& config, bool merge) {
+RecordBlock patch_embedding(RecordConfig& config, bool merge) {
   const auto style = merge ? style_of(config, "IN", "LeakyReLU") : style_of(config, "BN", "ReLU");
   auto shape =
       cubic_convolution(config.get<std::int64_t>("in_chans", 1), config.get<std::int64_t>("embed_dim", 768),
@@ -207,7 +178,7 @@ RecordBlock patch_embedding(ConfigReader& config, bool merge) {
           }};
 }
 
-RecordBlock transposed_embedding(ConfigReader& config) {
+RecordBlock transposed_embedding(RecordConfig& config) {
   const auto style = style_of(config, "IN", "LeakyReLU");
   const auto module = std::make_shared<TransposedUp>(
       config.get<std::int64_t>("in_chans", 1), config.get<std::int64_t>("embed_dim", 768),
@@ -218,7 +189,7 @@ RecordBlock transposed_embedding(ConfigReader& config) {
           }};
 }
 
-RecordBlock trilinear_up(ConfigReader& config) {
+RecordBlock trilinear_up(RecordConfig& config) {
   const auto style = style_of(config, "IN", "LeakyReLU");
   const auto module = std::make_shared<TrilinearUp>(config.require<std::int64_t>("in_chans"),
                                                     config.require<std::int64_t>("skip_chans"),
@@ -232,7 +203,7 @@ RecordBlock trilinear_up(ConfigReader& config) {
 }
 
 std::optional<RecordBlock> convolution_part(const std::string& name, const Json& given) {
-  ConfigReader config(given);
+  RecordConfig config(given);
   std::optional<RecordBlock> block;
   if (starts_with(name, "ulike_part_decoder_up")) block = trilinear_up(config);
   if (starts_with(name, "ulike_part_patchembed_dec")) block = transposed_embedding(config);
@@ -258,13 +229,13 @@ TokenMixerShape described_mamba(const std::string& text, std::int64_t width) {
   const auto file = mixer_files().find(text.substr(0, text.find(".py")));
   if (file == mixer_files().end()) throw UserError("config: the mixer '" + text + "' is not known");
   const Json config = {{"d_model", width}};
-  ConfigReader reader(config);
+  RecordConfig reader(config);
   return mixer_of(reader, file->second);
 }
 
 std::optional<RecordBlock> stage_block(const std::string& name, const Json& given) {
   if (!starts_with(name, "ulike_stage_msv")) return std::nullopt;
-  ConfigReader config(given);
+  RecordConfig config(given);
   const auto width = config.require<std::int64_t>("embed_dim"), depth = config.get<std::int64_t>("n_layers", 1);
   const auto stride = config.get<std::int64_t>("stride", 2);
   const std::string mixer = config.require<std::string>("mixer");
@@ -294,7 +265,7 @@ std::optional<RecordBlock> stage_block(const std::string& name, const Json& give
 }
 
 /// Options of the mixers named by the record's encoder_mixer and decoder_mixer.
-void set_mixers(ConfigReader& config, Json& options) {
+void set_mixers(RecordConfig& config, Json& options) {
   const auto encoder = config.get<std::string>("encoder_mixer", ""),
              decoder = config.get<std::string>("decoder_mixer", "");
   for (const auto& file : {encoder, decoder})
@@ -334,7 +305,7 @@ std::optional<RecordForm> ulike_record_form(const std::string& name, const Json&
   form.architecture = named_points().count(plain) ? "ulike_mamba_3d" : plain;
   if (std::find(names.begin(), names.end(), form.architecture) == names.end()) return std::nullopt;
   options["random_order"] = "reference";
-  ConfigReader config(given);
+  RecordConfig config(given);
   const std::string up =
       config.get<std::string>("decoder_upsampling", figure ? "transposed_conv" : "trilinear_1x1_add_conv3");
   options["decoder"] = up == "transposed_conv" ? "transposed_conv" : "released";

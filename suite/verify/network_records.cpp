@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <map>
+#include <set>
 
 #include "architectures/macs.h"
 #include "architectures/record_forms.h"
@@ -18,15 +19,19 @@ constexpr double kZeroGradient = 1e-12;  // of the record's largest mean |gradie
 
 using NamedTensors = std::vector<std::pair<std::string, torch::Tensor>>;
 
-/// The original's state: parameters and floating-point buffers, module by module, each parameter under its first name.
+/// The original's state: parameters and floating-point buffers, module by module, each tensor under its first name.
 NamedTensors state_of(const torch::nn::Module& root) {
   NamedTensors state;
+  std::set<const void*> seen;
+  const auto add = [&](const std::string& name, const torch::Tensor& tensor) {
+    if (tensor.is_floating_point() && seen.insert(tensor.unsafeGetTensorImpl()).second) state.emplace_back(name, tensor);
+  };
   for (const auto& module : root.named_modules()) {
     const std::string prefix = module.key().empty() ? "" : module.key() + ".";
     for (const auto& parameter : module.value()->named_parameters(/*recurse=*/false))
-      state.emplace_back(prefix + parameter.key(), parameter.value());
+      add(prefix + parameter.key(), parameter.value());
     for (const auto& buffer : module.value()->named_buffers(/*recurse=*/false))
-      if (buffer.value().is_floating_point()) state.emplace_back(prefix + buffer.key(), buffer.value());
+      add(prefix + buffer.key(), buffer.value());
   }
   return state;
 }
@@ -172,13 +177,18 @@ void compare_count(RecordComparison& compare, const std::string& what, std::int6
   compare.exact(what, Json(actual) == expected, "expected " + expected.dump() + ", got " + std::to_string(actual));
 }
 
+/// Sizes [D, H, W] or [H, W] (a slice) as a patch.
+std::array<std::int64_t, 3> patch_of(const std::vector<std::int64_t>& sizes) {
+  return {sizes.size() > 2 ? sizes[sizes.size() - 3] : 1, sizes.at(sizes.size() - 2), sizes.back()};
+}
+
 /// Two ways of recording: attention's products within "linear" (with the scan's updates), or apart as "matmul".
 void compare_macs(RecordComparison& compare, const RecordForm& form, const Json& expected) {
   NetworkInput input = form.input;
   if (expected.contains("input_shape")) {
     const auto shape = expected.at("input_shape").get<std::vector<std::int64_t>>();
     input.channels = shape.at(1);
-    input.patch = {shape.at(2), shape.at(3), shape.at(4)};
+    input.patch = patch_of({shape.begin() + 2, shape.end()});
   }
   input.classes = expected.value("num_classes", input.classes);
   const MacCounts counts = count_macs(find_architecture(form.architecture), input, form.options);
@@ -193,7 +203,8 @@ void compare_macs(RecordComparison& compare, const RecordForm& form, const Json&
 
 void compare_full_patch(RecordComparison& compare, const RecordForm& form, const Json& expected) {
   NetworkInput input = form.input;
-  input.patch = expected.at("img_size").get<std::array<std::int64_t, 3>>();
+  const char* size = expected.contains("img_size") ? "img_size" : "input_size";
+  input.patch = patch_of(expected.at(size).get<std::vector<std::int64_t>>());
   input.channels = expected.value("in_chans", input.channels);
   input.classes = expected.value("num_classes", input.classes);
   compare_count(compare, "parameters at the full patch",
@@ -224,8 +235,10 @@ RecordCheck verify_architecture(const Json& record) {
   const std::string name = record.value("architecture", record.at("name").get<std::string>());
   RecordComparison compare;
   try {
-    const auto form = find_record_form(name, record.at("config"));
+    auto form = find_record_form(name, record.at("config"));
     if (!form) return {name, "architecture", Verdict::unsupported, 0, "this build has no architecture of this name"};
+    const auto shape = record.at("input_shape").get<std::vector<std::int64_t>>();
+    if (form->input.patch[0] == 0) form->input.patch = patch_of({shape.begin() + 2, shape.end()});
     const auto network = find_architecture(form->architecture).build(form->input, form->options, /*seed=*/0);
     compare_module(compare, *network, record, [&](const auto& inputs) { return network->forward_all(inputs[0]); }, {});
     if (record.contains("macs")) {

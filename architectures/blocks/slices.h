@@ -1,0 +1,18 @@
+#pragma once
+// 2D networks in a 3D harness: every axial slice of a volume is a sample of the batch.
+#include "architectures/registry.h"
+
+namespace m3d {
+
+class SliceNetwork : public Network {
+ public:
+  /// `slices` [B, C, H, W] → logits [B, K, h, w], full resolution first; with `coarser`, the deep-supervision outputs
+  /// after it.
+  virtual std::vector<torch::Tensor> forward_slices(const torch::Tensor& slices, bool coarser) = 0;
+
+  std::vector<torch::Tensor> forward(const torch::Tensor& image) final;
+  /// Takes slices [B, C, H, W] too, as reference records of 2D networks give them, and then returns slices.
+  std::vector<torch::Tensor> forward_all(const torch::Tensor& image) final;
+};
+
+}  // namespace m3d
