@@ -101,6 +101,7 @@ Counter counter_of(const std::string& name) {
                                                           {"aten::bmm", count_matmul},
                                                           {"aten::addmm", count_added_matmul},
                                                           {"aten::baddbmm", count_added_matmul},
+                                                          {"aten::baddbmm_", count_added_matmul},
                                                           {"aten::scaled_dot_product_attention", count_attention},
                                                           {"m3d::causal_conv1d", count_causal_convolution},
                                                           {"m3d::depthwise_conv3d", count_depthwise_convolution},

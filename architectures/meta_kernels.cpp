@@ -46,6 +46,14 @@ at::Tensor safe_softmax_meta(const at::Tensor& x, std::int64_t, std::optional<at
   return at::empty_like(x, x.options().dtype(dtype.value_or(x.scalar_type())));
 }
 
+at::Tensor flip_meta(const at::Tensor& x, at::IntArrayRef) { return at::empty_like(x); }
+
+at::Tensor index_select_meta(const at::Tensor& x, std::int64_t axis, const at::Tensor& index) {
+  auto sizes = x.sizes().vec();
+  sizes[static_cast<std::size_t>(axis)] = index.numel();
+  return at::empty(sizes, x.options());
+}
+
 }  // namespace
 
 at::Tensor convolution_output(at::ArrayRef<const c10::IValue> arguments) {
@@ -62,6 +70,8 @@ void register_meta_kernels() {
     aten.impl("native_layer_norm", layer_norm_meta);
     aten.impl("native_group_norm", group_norm_meta);
     aten.impl("_safe_softmax", safe_softmax_meta);
+    aten.impl("flip", flip_meta);
+    aten.impl("index_select", index_select_meta);
     return aten;
   }();
 }
