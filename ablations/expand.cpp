@@ -1,9 +1,13 @@
 #include "ablations/expand.h"
 
 #include <algorithm>
+#include <filesystem>
+#include <map>
 #include <set>
 
+#include "common/atomic_file.h"
 #include "common/error.h"
+#include "common/hash.h"
 #include "common/nearest_name.h"
 
 namespace m3d {
@@ -203,6 +207,26 @@ void finish_run(RunConfig& run, const Plan& plan, int fold, std::uint64_t seed) 
     if (run.skip_reason.empty() && excludes(exclusion, run)) run.skip_reason = exclusion.reason;
 }
 
+/// The content of every file of initial weights that a run names.
+void identify_initial_weights(std::vector<RunConfig>& runs) {
+  std::map<std::string, std::string> hashes;
+  for (auto& run : runs) {
+    Json& train = run.settings["train"];
+    const std::string file = train.at("initial_weights"), given = train.at("initial_weights_hash");
+    if (file.empty() && !given.empty())
+      throw UserError("setting train.initial_weights_hash is given without train.initial_weights");
+    if (file.empty()) continue;
+    if (!std::filesystem::is_regular_file(file))
+      throw UserError("setting train.initial_weights: " + file + ": no such file");
+    const auto known = hashes.find(file);
+    const std::string hash =
+        known != hashes.end() ? known->second : hashes.emplace(file, content_hash(read_file(file))).first->second;
+    if (!given.empty() && given != hash)
+      throw UserError("setting train.initial_weights: " + file + " has the hash " + hash + ", not " + given);
+    train["initial_weights_hash"] = hash;
+  }
+}
+
 void skip_repetitions(std::vector<RunConfig>& runs) {
   std::map<std::string, const RunConfig*> first;
   for (auto& run : runs) {
@@ -273,6 +297,7 @@ std::vector<RunConfig> expand(const SuiteRequest& request) {
             finish_run(runs.back(), plan, fold, seed);
           }
       }
+  identify_initial_weights(runs);
   skip_repetitions(runs);
   return shard_of(runs, request);
 }

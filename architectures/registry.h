@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <torch/torch.h>
@@ -51,6 +52,9 @@ struct Architecture {
   Json reduced = Json::object();
   /// A patch [D, H, W] for that form, no cube where the network allows; zeros: the divisors, twice along W.
   std::array<std::int64_t, 3> reduced_patch{};
+  /// Other names under which the original's state lists the same tensors: (regular expression, replacement) turns them
+  /// into the first name.
+  std::vector<std::pair<std::string, std::string>> state_aliases = {};
   /// Parts of the names of parameters that the original holds and never uses.
   std::vector<std::string> unused_parameters = {};
   /// Divisors that each axis of the input [D, H, W] must have, for resolved options.

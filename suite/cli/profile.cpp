@@ -1,10 +1,10 @@
 // m3d-bench profile: what an architecture costs, counted and, if asked, measured.
 #include <cstdio>
 
-#include "ablations/expand.h"
 #include "architectures/macs.h"
 #include "common/error.h"
 #include "suite/cli/command.h"
+#include "suite/cli/model_options.h"
 #include "suite/cli/output.h"
 #include "suite/objective/loss.h"
 #include "suite/objective/optimiser.h"
@@ -118,12 +118,7 @@ void print_measured(const Json& measured) {
 
 int run_profile(const ProfileOptions& options) {
   const Architecture& architecture = find_architecture(options.architecture);
-  const Overrides overrides = parse_assignments(options.set, "--set");
-  for (const auto& [name, placed] : overrides)
-    if (!name.starts_with("model."))
-      throw UserError("--set " + name + ": profile takes the architecture's options only, as in scan=tri");
-  require_known_options(overrides, {&architecture});
-  const Json model = resolve_model(architecture, overrides);
+  const Json model = model_options(architecture, options.set);
   const NetworkInput input{options.channels, options.classes, {options.patch[0], options.patch[1], options.patch[2]}};
   require_divisible(input, architecture, model);
   Json costs = costs_json(architecture, input, model, costs_of(architecture, input, model));

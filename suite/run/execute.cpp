@@ -2,6 +2,7 @@
 
 #include "common/atomic_file.h"
 #include "common/error.h"
+#include "common/hash.h"
 #include "common/interrupt.h"
 #include "common/log.h"
 #include "common/utc_now.h"
@@ -14,10 +15,24 @@
 #include "suite/train/device.h"
 #include "suite/train/numeric_failure.h"
 #include "suite/train/trainer.h"
+#include "suite/weights/match_weights.h"
 
 namespace m3d {
 namespace fs = std::filesystem;
 namespace {
+
+/// The network as training starts: the original's initialisation, or the weights of a file.
+std::shared_ptr<Network> initial_network(const RunConfig& config, const TrainSettings& train,
+                                         const NetworkInput& input) {
+  const Architecture& architecture = find_architecture(config.architecture);
+  auto network = architecture.build(input, config.model, config.seed);
+  const std::string& file = train.initial_weights;
+  if (file.empty()) return network;
+  if (content_hash(read_file(file)) != train.initial_weights_hash)
+    throw UserError("setting train.initial_weights: " + file + " has changed since the run was planned");
+  fill_network(*network, architecture, read_state_file(file).tensors, file);
+  return network;
+}
 
 class RunExecution {
  public:
@@ -39,7 +54,7 @@ class RunExecution {
  private:
   /// The network lives here only, so that its memory is free when the profile is taken.
   double train_and_predict() {
-    const std::shared_ptr<Network> network = architecture_.build(input_, config_.model, config_.seed);
+    const std::shared_ptr<Network> network = initial_network(config_, settings_.train, input_);
     const TrainingRecipe recipe = training_recipe(config_, settings_, data_, input_.patch);
     const TrainingResult trained = train(*network, target_spec_of(data_.dataset()), recipe, folder_, config_.name);
     if (settings_.infer.checkpoint == "best") load_weights(folder_ / "best.pt", *network);
@@ -102,7 +117,7 @@ PreparedRun prepare_run(const RunConfig& config, DataCache& cache) {
   prepared.input =
       network_input(config, prepared.settings.data, prepared.data->dataset(), prepared.data->split().training);
   prepared.data->training();
-  find_architecture(config.architecture).build(prepared.input, config.model, config.seed);
+  initial_network(config, prepared.settings.train, prepared.input);
   return prepared;
 }
 

@@ -50,6 +50,8 @@ TrainSettings read_train(const Section& section) {
   section.read("batch_dice", train.batch_dice);
   section.read("dice_weight", train.dice_weight);
   section.read("cross_entropy_weight", train.cross_entropy_weight);
+  section.read("initial_weights", train.initial_weights);
+  section.read("initial_weights_hash", train.initial_weights_hash);
   return train;
 }
 
@@ -78,6 +80,8 @@ RunSettings read_settings(const Json& settings) {
   if (!result.data.patch.empty() && result.data.patch.size() != 3)
     throw UserError("setting data.patch: expected three sizes [D, H, W], got " +
                     std::to_string(result.data.patch.size()));
+  if (result.infer.checkpoint == "best" && result.train.epochs == 0)
+    throw UserError("setting infer.checkpoint: 'best' needs train.epochs of at least 1");
   if (result.infer.checkpoint == "best" && result.train.validation_iterations == 0)
     throw UserError(
         "setting infer.checkpoint: 'best' needs train.validation_iterations of at least 1 (the best epoch is chosen by "

@@ -29,6 +29,8 @@ struct TrainSettings {
   bool batch_dice = false;
   double dice_weight = 1;
   double cross_entropy_weight = 1;
+  std::string initial_weights;       // file; empty: none
+  std::string initial_weights_hash;  // content_hash of it
   std::int64_t total_steps() const { return epochs * iterations_per_epoch; }
 };
 
