@@ -44,6 +44,7 @@ std::vector<OptionSpec> schedule_settings() {
       {"train.epochs", integer, 1000, "epochs; 0: evaluate the weights that the network starts with", {}, 0},
       {"train.iterations_per_epoch", integer, 250, "steps an epoch", {}, 1},
       {"train.validation_iterations", integer, 50, "validation batches an epoch (pseudo-Dice)", {}, 0},
+      {"train.memory_limit_gib", number, 0, "a run whose tensors need more is not tried (status oom); 0: what is free", {}, 0},
       {"train.checkpoint_every_steps", integer, 0, "steps between checkpoints; 0: at the ends of epochs only", {}, 0},
   };
 }

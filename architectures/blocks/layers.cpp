@@ -1,5 +1,7 @@
 #include "architectures/blocks/layers.h"
 
+#include <ATen/record_function.h>
+
 #include <cmath>
 
 #include "common/error.h"
@@ -108,6 +110,7 @@ RmsNorm::RmsNorm(std::int64_t channels, double eps) : eps_(eps) {
 }
 
 torch::Tensor RmsNorm::forward(const torch::Tensor& x) const {
+  RECORD_FUNCTION("m3d::rms_norm", std::vector<c10::IValue>({x}));
   return x * torch::rsqrt(x.square().mean(-1, true) + eps_) * weight;
 }
 

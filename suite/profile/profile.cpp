@@ -138,8 +138,6 @@ class MemoryMeter {
   std::optional<std::int64_t> before_;
 };
 
-Json json_of(const std::optional<double>& value) { return value ? Json(*value) : Json(); }
-
 }  // namespace
 
 Shape3 round_up_to_divisors(const Shape3& patch, const Architecture& architecture, const Json& options) {
@@ -190,29 +188,34 @@ MeasuredSpeed measure_speed(const Architecture& architecture, const Json& option
 Json to_json(const MacCounts& macs) {
   return {{"total", macs.total()},
           {"convolution", macs.convolution},
+          {"transposed_convolution", macs.transposed_convolution},
           {"linear", macs.linear},
           {"attention", macs.attention},
-          {"scan", macs.scan}};
+          {"scan", macs.scan},
+          {"normalisation", macs.normalisation}};
 }
 
-Json profile_json(const NetworkCosts& costs, const std::optional<MeasuredSpeed>& speed,
-                  const std::optional<double>& train_seconds) {
-  Json json = {{"parameters", costs.parameters},
-               {"macs", to_json(costs.macs)},
-               {"macs_at_128", to_json(costs.macs_at_128)},
-               {"scan_state_updates", costs.macs.scan_state_updates},
-               {"patch", costs.patch},
-               {"peak_memory_bytes", Json()},
-               {"train_seconds", json_of(train_seconds)},
-               {"train_patches_per_second", Json()},
-               {"inference_voxels_per_second", Json()},
-               {"device", Json()}};
-  if (!speed) return json;
-  if (speed->peak_memory_bytes) json["peak_memory_bytes"] = *speed->peak_memory_bytes;
-  json["train_patches_per_second"] = speed->train_patches_per_second;
-  json["inference_voxels_per_second"] = speed->inference_voxels_per_second;
-  json["device"] = speed->device;
-  return json;
+Json profile_json(const NetworkCosts& costs) {
+  return {{"parameters", costs.parameters},
+          {"macs", to_json(costs.macs)},
+          {"macs_at_128", to_json(costs.macs_at_128)},
+          {"scan_state_updates", costs.macs.scan_state_updates},
+          {"patch", costs.patch},
+          {"predicted_tensor_bytes", Json()},
+          {"peak_tensor_bytes", Json()},
+          {"peak_memory_bytes", Json()},
+          {"train_seconds", Json()},
+          {"train_patches_per_second", Json()},
+          {"inference_voxels_per_second", Json()},
+          {"device", Json()}};
+}
+
+void add_speed(Json& profile, const MeasuredSpeed& speed) {
+  if (speed.peak_memory_bytes) profile["peak_memory_bytes"] = *speed.peak_memory_bytes;
+  if (speed.peak_tensor_bytes) profile["peak_tensor_bytes"] = *speed.peak_tensor_bytes;
+  profile["train_patches_per_second"] = speed.train_patches_per_second;
+  profile["inference_voxels_per_second"] = speed.inference_voxels_per_second;
+  profile["device"] = speed.device;
 }
 
 }  // namespace m3d

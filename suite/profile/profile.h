@@ -64,8 +64,9 @@ MeasuredSpeed measure_speed(const Architecture& architecture, const Json& option
 
 /// The `macs` object of record.json.
 Json to_json(const MacCounts& macs);
-/// The `profile` object of record.json; `speed` and `train_seconds` null where they are absent.
-Json profile_json(const NetworkCosts& costs, const std::optional<MeasuredSpeed>& speed,
-                  const std::optional<double>& train_seconds);
+/// The `profile` object of record.json with what is counted; all that is measured or predicted is null.
+Json profile_json(const NetworkCosts& costs);
+/// Puts what was measured into it.
+void add_speed(Json& profile, const MeasuredSpeed& speed);
 
 }  // namespace m3d

@@ -1,5 +1,7 @@
 #include "suite/run/execute.h"
 
+#include <cstdio>
+
 #include "common/atomic_file.h"
 #include "common/error.h"
 #include "common/hash.h"
@@ -7,7 +9,8 @@
 #include "common/log.h"
 #include "common/utc_now.h"
 #include "suite/evaluate/evaluate_folders.h"
-#include "suite/profile/profile.h"
+#include "suite/profile/memory_prediction.h"
+#include "suite/profile/resident_memory.h"
 #include "suite/run/predict.h"
 #include "suite/run/provenance.h"
 #include "suite/run/recipe.h"
@@ -46,9 +49,11 @@ class RunExecution {
 
   void run(RunResult& result) {
     write_run_description(folder_, config_, data_, input_.patch);
+    result.profile = costs();
+    require_memory(result.profile);
     const double train_seconds = train_and_predict();
     result.metrics = evaluate();
-    result.profile = profile(train_seconds);
+    add_measurements(result.profile, train_seconds);
   }
 
  private:
@@ -84,13 +89,36 @@ class RunExecution {
     return metrics_json(evaluation);
   }
 
-  Json profile(double train_seconds) {
-    const NetworkCosts costs = count_costs(architecture_, input_, config_.model);
-    std::optional<MeasuredSpeed> speed;
-    if (settings_.profile.enabled)
-      speed = measure_speed(architecture_, config_.model,
-                            speed_request(config_, settings_, input_, data_.dataset().region_based));
-    return profile_json(costs, speed, train_seconds);
+  SpeedRequest request() const {
+    return speed_request(config_, settings_, input_, data_.dataset().region_based);
+  }
+
+  /// What is known before the run: also a run that memory does not suffice for has it in its record.
+  Json costs() const {
+    Json profile = profile_json(count_costs(architecture_, input_, config_.model));
+    if (config_.precision == "fp32")
+      profile["predicted_tensor_bytes"] = predict_memory(architecture_, config_.model, request()).training_peak;
+    return profile;
+  }
+
+  void add_measurements(Json& profile, double train_seconds) const {
+    profile["train_seconds"] = train_seconds;
+    if (settings_.profile.enabled) add_speed(profile, measure_speed(architecture_, config_.model, request()));
+  }
+
+  /// A machine that swaps is lost for hours: what cannot fit is not tried.
+  void require_memory(const Json& profile) const {
+    constexpr double gibibyte = 1024.0 * 1024 * 1024;
+    const double limit = settings_.train.memory_limit_gib * gibibyte;
+    const auto free = config_.device == "cpu" ? available_bytes() : std::nullopt;  // a GPU says so itself
+    const double available = limit > 0 ? limit : free ? static_cast<double>(*free) : 0;
+    const Json& predicted = profile.at("predicted_tensor_bytes");
+    if (available == 0 || predicted.is_null() || predicted.get<double>() <= available) return;
+    char text[160];
+    std::snprintf(text, sizeof text, "training needs %.3g GiB for its tensors and %.3g GiB are %s; not tried",
+                  predicted.get<double>() / gibibyte, available / gibibyte,
+                  limit > 0 ? "allowed (train.memory_limit_gib)" : "free");
+    throw OutOfMemory(text);
   }
 
   const RunConfig& config_;

@@ -45,6 +45,7 @@ TrainSettings read_train(const Section& section) {
   section.read("iterations_per_epoch", train.iterations_per_epoch);
   section.read("validation_iterations", train.validation_iterations);
   section.read("checkpoint_every_steps", train.checkpoint_every_steps);
+  section.read("memory_limit_gib", train.memory_limit_gib);
   section.read("gradient_clip", train.gradient_clip);
   section.read("deep_supervision", train.deep_supervision);
   section.read("batch_dice", train.batch_dice);

@@ -24,6 +24,7 @@ struct TrainSettings {
   std::int64_t iterations_per_epoch = 1;
   std::int64_t validation_iterations = 0;
   std::int64_t checkpoint_every_steps = 0;  // 0: at the ends of epochs only
+  double memory_limit_gib = 0;              // 0: what is free
   double gradient_clip = 0;                 // 0: none
   bool deep_supervision = true;
   bool batch_dice = false;

@@ -137,6 +137,9 @@ TEST_CASE("multiply-accumulates and parameters are counted without building the 
     const MacCounts counts = count_macs(architecture, input, options);
     CHECK(counts.convolution > 0);
     CHECK(counts.total() == counts.convolution + counts.linear + counts.attention + counts.scan);
+    CHECK(counts.transposed_convolution <= counts.convolution);
+    CHECK(counts.normalisation > 0);
+    CHECK(counts == count_macs_of_run(*tiny_network(architecture), image_for(input).narrow(0, 0, 1)));
     CHECK(count_parameters(architecture, input, options) == count_parameters(*tiny_network(architecture)));
   }
 }
