@@ -3,6 +3,7 @@
 
 #include "architectures/blocks/layers.h"
 #include "architectures/macs.h"
+#include "architectures/width.h"
 #include "common/error.h"
 #include "suite/cli/command.h"
 #include "suite/cli/model_options.h"
@@ -17,6 +18,8 @@ namespace {
 struct ProfileOptions {
   std::string architecture;
   std::vector<std::string> set;
+  std::string match, like;
+  std::vector<std::string> like_set;
   std::vector<std::int64_t> patch = {128, 128, 128};
   std::int64_t channels = 1;
   std::int64_t classes = 16;
@@ -160,10 +163,30 @@ void print_measured(const Json& measured) {
                {"measured on", measured["device"].get<std::string>()}});
 }
 
+/// The options that are asked for; with --match, widths that meet the other network's budget.
+Json chosen_model(const Architecture& architecture, const NetworkInput& input, const ProfileOptions& options) {
+  const Json model = model_options(architecture, options.set);
+  if (options.match.empty() && options.like.empty()) return model;
+  if (options.match.empty() || options.like.empty())
+    throw UserError("--match and --like belong together: --match parameters --like NAME");
+  const Architecture& other = find_architecture(options.like);
+  const Json other_model = model_options(other, options.like_set);
+  const bool by_parameters = options.match == "parameters";
+  const std::int64_t target =
+      by_parameters ? count_parameters(other, input, other_model) : count_macs(other, input, other_model).total();
+  return match_width(architecture, model, input, by_parameters ? Budget::parameters : Budget::macs, target).options;
+}
+
+/// As they are given to --set, or stand in a suite's `base: model:`.
+void print_widths(const Architecture& architecture, const Json& model) {
+  for (const auto& width : architecture.widths)
+    std::printf("--set %s=%s\n", width.name.c_str(), model.at(width.name).dump().c_str());
+}
+
 int run_profile(const ProfileOptions& options) {
   const Architecture& architecture = find_architecture(options.architecture);
-  const Json model = model_options(architecture, options.set);
   const NetworkInput input{options.channels, options.classes, {options.patch[0], options.patch[1], options.patch[2]}};
+  const Json model = chosen_model(architecture, input, options);
   require_divisible(input, architecture, model);
   const SpeedRequest request = request_for(input, options);
   Json costs = costs_json(architecture, input, model);
@@ -171,6 +194,7 @@ int run_profile(const ProfileOptions& options) {
   costs["parameters_by_module"] = parameters_by_module(architecture, input, model);
   if (options.measure) costs["measured"] = measured_json(measure_speed(architecture, model, request), options);
   if (options.json) return print_json(costs);
+  if (!options.match.empty()) print_widths(architecture, model);
   print_costs(costs);
   if (options.measure) print_measured(costs["measured"]);
   return 0;
@@ -188,9 +212,14 @@ void add_profile(CLI::App& app, Command& chosen) {
       "Examples:\n"
       "  m3d-bench profile --architecture ulike_mamba_3d --set scan=tri\n"
       "  m3d-bench profile --architecture ulike_mamba_3dmt --patch 32,64,64 --measure\n"
+      "  m3d-bench profile --architecture ulike_none --match parameters --like ulike_mamba_3d\n"
       "  m3d-bench profile --architecture ulike_trans_sra --patch 96,96,96 --channels 4 --classes 3 --json");
   profile->add_option("--architecture", options->architecture, "name; see list architectures")->required();
   profile->add_option("--set", options->set, "an option of the architecture, as in scan=tri")->type_name("KEY=VALUE");
+  profile->add_option("--match", options->match, "find widths that cost what --like costs, within 2 %")
+      ->check(one_of("--match", {"parameters", "macs"}));
+  profile->add_option("--like", options->like, "with --match: the network whose budget is to be met");
+  profile->add_option("--like-set", options->like_set, "its options")->type_name("KEY=VALUE");
   profile->add_option("--patch", options->patch, "voxels (default 128,128,128)")
       ->delimiter(',')
       ->expected(3)

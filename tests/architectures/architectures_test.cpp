@@ -7,6 +7,7 @@
 
 #include "architectures/macs.h"
 #include "architectures/registry.h"
+#include "architectures/width.h"
 #include "common/error.h"
 #include "tests/catch.h"
 
@@ -142,4 +143,33 @@ TEST_CASE("multiply-accumulates and parameters are counted without building the 
     CHECK(counts == count_macs_of_run(*tiny_network(architecture), image_for(input).narrow(0, 0, 1)));
     CHECK(count_parameters(architecture, input, options) == count_parameters(*tiny_network(architecture)));
   }
+}
+
+TEST_CASE("every network has a width, and a wider or narrower one meets another's budget within 2 %", "[width]") {
+  for (const auto& name : architecture_names()) {
+    INFO(name);
+    const Architecture& architecture = find_architecture(name);
+    const Json options = tiny_options(architecture);
+    const NetworkInput input = tiny_input(architecture, options);
+    REQUIRE_FALSE(architecture.widths.empty());
+    const Json twice = scaled_widths(architecture, options, 2, Json::object());
+    const std::int64_t parameters = count_parameters(architecture, input, options);
+    const std::int64_t wide = count_parameters(architecture, input, twice);
+    CHECK(wide > parameters);
+    const WidthMatch match = match_width(architecture, options, input, Budget::parameters, wide);
+    CHECK(std::abs(static_cast<double>(match.reached - wide)) <= 0.02 * static_cast<double>(wide));
+    CHECK(count_parameters(architecture, input, match.options) == match.reached);
+  }
+}
+
+TEST_CASE("a control meets a budget of multiply-accumulates, and an impossible budget is refused", "[width]") {
+  const Architecture& control = find_architecture("ulike_none");
+  const Json options = control.options.resolve(Json::object(), [](const std::string& key) { return key; });
+  const NetworkInput input{1, 16, {32, 64, 64}};
+  const Architecture& mamba = find_architecture("ulike_mamba_3d");
+  const std::int64_t target = count_macs(mamba, input, options).total();
+  const WidthMatch match = match_width(control, options, input, Budget::macs, target);
+  CHECK(std::abs(static_cast<double>(match.reached - target)) <= 0.02 * static_cast<double>(target));
+  CHECK(match.options.at("mixer") == "none");
+  CHECK_THROWS_WITH(match_width(control, options, input, Budget::parameters, 10), Catch::Contains("the nearest has"));
 }
