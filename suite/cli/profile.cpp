@@ -8,6 +8,7 @@
 #include "suite/cli/command.h"
 #include "suite/cli/model_options.h"
 #include "suite/cli/output.h"
+#include "suite/cli/published_costs.h"
 #include "suite/objective/loss.h"
 #include "suite/objective/optimiser.h"
 #include "suite/profile/memory_prediction.h"
@@ -18,7 +19,7 @@ namespace {
 struct ProfileOptions {
   std::string architecture;
   std::vector<std::string> set;
-  std::string match, like;
+  std::string match, like, published;
   std::vector<std::string> like_set;
   std::vector<std::int64_t> patch = {128, 128, 128};
   std::int64_t channels = 1;
@@ -183,7 +184,17 @@ void print_widths(const Architecture& architecture, const Json& model) {
     std::printf("--set %s=%s\n", width.name.c_str(), model.at(width.name).dump().c_str());
 }
 
+int print_published(const std::string& format) {
+  const reports::Table table = published_costs_table();
+  const std::string text = format == "latex" ? to_latex(table) : format == "csv" ? to_csv(table) : to_markdown(table);
+  std::fputs(text.c_str(), stdout);
+  return 0;
+}
+
 int run_profile(const ProfileOptions& options) {
+  if (!options.published.empty()) return print_published(options.published);
+  if (options.architecture.empty())
+    throw UserError("--architecture NAME is missing; m3d-bench list architectures shows the names");
   const Architecture& architecture = find_architecture(options.architecture);
   const NetworkInput input{options.channels, options.classes, {options.patch[0], options.patch[1], options.patch[2]}};
   const Json model = chosen_model(architecture, input, options);
@@ -214,7 +225,10 @@ void add_profile(CLI::App& app, Command& chosen) {
       "  m3d-bench profile --architecture ulike_mamba_3dmt --patch 32,64,64 --measure\n"
       "  m3d-bench profile --architecture ulike_none --match parameters --like ulike_mamba_3d\n"
       "  m3d-bench profile --architecture ulike_trans_sra --patch 96,96,96 --channels 4 --classes 3 --json");
-  profile->add_option("--architecture", options->architecture, "name; see list architectures")->required();
+  profile->add_option("--architecture", options->architecture, "name; see list architectures");
+  profile->add_option("--published", options->published,
+                      "instead: the parameters and MACs that papers print, beside what is counted here")
+      ->check(one_of("--published", {"markdown", "latex", "csv"}));
   profile->add_option("--set", options->set, "an option of the architecture, as in scan=tri")->type_name("KEY=VALUE");
   profile->add_option("--match", options->match, "find widths that cost what --like costs, within 2 %")
       ->check(one_of("--match", {"parameters", "macs"}));

@@ -2,17 +2,17 @@
 #include "suite/objective/loss.h"
 #include "suite/objective/optimiser.h"
 #include "suite/profile/memory_prediction.h"
+#include "tests/architectures/reduced_form.h"
 #include "tests/catch.h"
 
 using namespace m3d;
+using namespace m3d::test;
 
 namespace {
 
 SpeedRequest request_for(const Architecture& architecture, const Json& options) {
   SpeedRequest request;
-  const auto divisors = architecture.divisors(options);
-  request.input = {2, 3, architecture.reduced_patch};
-  if (request.input.patch[0] == 0) request.input.patch = {divisors[0], divisors[1], 2 * divisors[2]};
+  request.input = reduced_input(architecture, options);
   request.repeats = 1;
   request.loss = [](const std::vector<torch::Tensor>& outputs, const torch::Tensor& target) {
     return deep_supervision_loss(outputs, target, {});
@@ -29,7 +29,7 @@ TEST_CASE("the predicted peak of a training step is within 15 % of the counted o
   torch::set_num_threads(2);  // with one, LibTorch takes convolutions that copy their input
   for (const auto& name : architecture_names()) {
     const Architecture& architecture = find_architecture(name);
-    const Json options = architecture.options.resolve(architecture.reduced, [](const std::string& key) { return key; });
+    const Json options = reduced_options(architecture);
     const SpeedRequest request = request_for(architecture, options);
     const MemoryPrediction predicted = predict_memory(architecture, options, request);
     const MeasuredSpeed measured = measure_speed(architecture, options, request);
@@ -46,7 +46,7 @@ TEST_CASE("the predicted peak of a training step is within 15 % of the counted o
 
 TEST_CASE("more samples need more activations, and not more parameters", "[memory]") {
   const Architecture& architecture = find_architecture("ulike_mamba_3d");
-  const Json options = architecture.options.resolve(architecture.reduced, [](const std::string& key) { return key; });
+  const Json options = reduced_options(architecture);
   SpeedRequest request = request_for(architecture, options);
   request.batch_size = 1;
   const MemoryPrediction one = predict_memory(architecture, options, request);
