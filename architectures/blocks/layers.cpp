@@ -13,10 +13,10 @@ namespace {
 thread_local int meta_depth = 0;
 
 /// Standardises each output channel's weights (Qiao et al. 2019, as in Conv3d_wd).
-torch::Tensor standardised(const torch::Tensor& weight) {
+torch::Tensor standardised(const torch::Tensor& weight, double eps) {
   const auto filters = weight.flatten(1);
   const auto [variance, mean] = torch::var_mean(filters, {1}, /*unbiased=*/false, true);
-  return ((filters - mean) / torch::sqrt(variance + 1e-10)).view_as(weight);
+  return ((filters - mean) / torch::sqrt(variance + eps)).view_as(weight);
 }
 
 double normal_cdf(double x) { return 0.5 * (1.0 + std::erf(x / std::sqrt(2.0))); }
@@ -77,6 +77,12 @@ ConvolutionShape cubic_convolution(std::int64_t in, std::int64_t out, std::int64
   return shape;
 }
 
+ConvolutionShape square_convolution(std::int64_t in, std::int64_t out, std::int64_t k, std::int64_t s, bool bias) {
+  auto shape = cubic_convolution(in, out, k, s, bias);
+  shape.dimensions = 2;
+  return shape;
+}
+
 Convolution::Convolution(const ConvolutionShape& given) : shape(given) {
   const std::int64_t first = given.transposed ? given.in : given.out;
   const std::int64_t second = (given.transposed ? given.out : given.in) / given.groups;
@@ -90,7 +96,7 @@ torch::Tensor Convolution::forward(const torch::Tensor& volume) const {
   const auto axes = [this](const std::array<std::int64_t, 3>& triple) {
     return torch::IntArrayRef(triple).slice(static_cast<std::size_t>(3 - shape.dimensions));
   };
-  const auto used = shape.weight_standardisation ? standardised(weight) : weight;
+  const auto used = shape.weight_standardisation ? standardised(weight, shape.standardisation_eps) : weight;
   static constexpr std::array<std::int64_t, 3> dilation{1, 1, 1};
   return torch::convolution(volume, used, bias, axes(shape.stride), axes(shape.padding), axes(dilation),
                             shape.transposed, axes(shape.output_padding), shape.groups);
@@ -117,7 +123,7 @@ torch::Tensor RmsNorm::forward(const torch::Tensor& x) const {
 VolumeNorm::VolumeNorm(const std::string& kind, std::int64_t channels) : VolumeNorm(VolumeNormShape{kind, channels}) {}
 
 VolumeNorm::VolumeNorm(const VolumeNormShape& given) : shape(given) {
-  const auto& [kind, channels, eps, affine, groups, momentum] = shape;
+  const auto& [kind, channels, eps, affine, groups, momentum, running] = shape;
   const bool known = kind == "IN" || kind == "GN" || kind == "BN" || kind == "SyncBN" || kind == "LN";
   if (!known) throw UserError("unknown normalisation '" + kind + "' (known: IN, GN, BN, SyncBN, LN)");
   if (kind == "GN" && channels % groups != 0)
@@ -127,7 +133,8 @@ VolumeNorm::VolumeNorm(const VolumeNormShape& given) : shape(given) {
     weight = register_parameter("weight", new_parameter({channels}));
     bias = register_parameter("bias", new_parameter({channels}));
   }
-  if (kind != "BN" && kind != "SyncBN") return;
+  const bool batch = kind == "BN" || kind == "SyncBN";
+  if (!running.value_or(batch) || !(batch || kind == "IN")) return;
   running_mean_ = register_buffer("running_mean", new_parameter({channels}).zero_());
   running_var_ = register_buffer("running_var", new_parameter({channels}).fill_(1));
   batches_ =
@@ -135,29 +142,34 @@ VolumeNorm::VolumeNorm(const VolumeNormShape& given) : shape(given) {
 }
 
 torch::Tensor VolumeNorm::forward(const torch::Tensor& volume) {
-  const auto& [kind, channels, eps, affine, groups, momentum] = shape;
+  const auto& [kind, channels, eps, affine, groups, momentum, running] = shape;
   if (kind == "LN") {
     if (volume.size(-1) != weight.size(0))
       throw UserError("normalisation LN works along the last axis, which has " + std::to_string(volume.size(-1)) +
                       " voxels and would need as many as there are channels, " + std::to_string(weight.size(0)));
     return torch::layer_norm(volume, weight.sizes(), weight, bias, 1e-6);
   }
+  const bool tracked = running_mean_.defined();
   // Instance normalisation is group normalisation with a group a channel, which LibTorch computes in channels-last
   // memory for any batch size; its instance_norm would first copy to channels-first.
-  if (kind == "IN") return torch::group_norm(volume, channels, weight, bias, eps);
+  if (kind == "IN" && !tracked) return torch::group_norm(volume, channels, weight, bias, eps);
   if (kind == "GN") return torch::group_norm(volume, groups, weight, bias, eps);
-  if (is_training()) batches_.add_(1);
-  return torch::batch_norm(volume, weight, bias, running_mean_, running_var_, is_training(), momentum, eps, false);
+  if (kind == "IN" && is_training())
+    return torch::instance_norm(volume, weight, bias, running_mean_, running_var_, true, momentum, eps, false);
+  if (is_training() && tracked) batches_.add_(1);
+  return torch::batch_norm(volume, weight, bias, running_mean_, running_var_, is_training() || !tracked, momentum, eps,
+                           false);
 }
 
 torch::Tensor activate(torch::Tensor x, const std::string& kind, double negative_slope) {
   if (kind == "ReLU") return torch::relu_(x);
   if (kind == "LeakyReLU") return torch::leaky_relu_(x, negative_slope);
   if (kind == "SiLU") return torch::silu_(x);
+  if (kind == "ELU") return torch::elu_(x);
   if (kind == "Hardswish") return torch::hardswish_(x);
   if (kind == "GELU") return torch::gelu(x);
   if (kind == "none") return x;
-  throw UserError("unknown activation '" + kind + "' (known: LeakyReLU, ReLU, SiLU, Hardswish, GELU, none)");
+  throw UserError("unknown activation '" + kind + "' (known: LeakyReLU, ReLU, SiLU, ELU, Hardswish, GELU, none)");
 }
 
 ConvolutionBlock::ConvolutionBlock(ConvolutionShape shape, const ConvolutionStyle& style)

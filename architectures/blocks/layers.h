@@ -65,11 +65,15 @@ struct ConvolutionShape {
   std::int64_t groups = 1;
   bool bias = true;
   bool transposed = false;
-  bool weight_standardisation = false;  // each output channel's weight to mean 0, variance 1 (+1e-10) before use
+  bool weight_standardisation = false;  // each output channel's weight to mean 0, variance 1 before use
+  double standardisation_eps = 1e-10;   // added to that variance
 };
 
 /// A kernel of size k with stride s and padding k/2.
 ConvolutionShape cubic_convolution(std::int64_t in, std::int64_t out, std::int64_t k, std::int64_t s, bool bias);
+
+/// The same of slices.
+ConvolutionShape square_convolution(std::int64_t in, std::int64_t out, std::int64_t k, std::int64_t s, bool bias);
 
 class Convolution : public torch::nn::Module {
  public:
@@ -105,13 +109,14 @@ struct VolumeNormShape {
   std::int64_t channels = 1;
   double eps = 1e-5;
   bool affine = true;
-  std::int64_t groups = 16;  // of GN
-  double momentum = 0.1;     // of BN
+  std::int64_t groups = 16;                     // of GN
+  double momentum = 0.1;                        // of running statistics
+  std::optional<bool> running_statistics = {};  // of IN and BN; by default only BN has them
 };
 
 /// A normalisation of volumes, slices or tokens [B, C, …] by the name that the Ulike and CoTr code give it: IN
-/// (instance, no running statistics), GN (groups), BN and SyncBN (batch; over this process), LN (over the last axis,
-/// which must be as long as there are channels).
+/// (instance), GN (groups), BN and SyncBN (batch; over this process), LN (over the last axis, which must be as long as
+/// there are channels).
 class VolumeNorm : public torch::nn::Module {
  public:
   explicit VolumeNorm(const VolumeNormShape& shape);
@@ -124,7 +129,7 @@ class VolumeNorm : public torch::nn::Module {
   torch::Tensor running_mean_, running_var_, batches_;
 };
 
-/// "LeakyReLU" (of slope `negative_slope`), "ReLU", "SiLU" or "Hardswish", in place; "GELU" (erf); "none".
+/// "LeakyReLU" (of slope `negative_slope`), "ReLU", "SiLU", "ELU" or "Hardswish", in place; "GELU" (erf); "none".
 torch::Tensor activate(torch::Tensor x, const std::string& kind, double negative_slope = 0.01);
 
 /// What surrounds a convolution, in the originals' words.
