@@ -5,7 +5,7 @@
 
 namespace m3d {
 
-/// Makes aten::convolution, the native normalisations and attention's softmax work on meta tensors in this process.
+/// Makes aten::convolution, the native normalisations, var_mean and attention's softmax work on meta tensors in this process.
 /// Idempotent.
 void register_meta_kernels();
 
