@@ -87,6 +87,12 @@ at::Tensor index_select_meta(const at::Tensor& x, std::int64_t axis, const at::T
   return at::empty(sizes, x.options());
 }
 
+std::tuple<at::Tensor, at::Tensor> var_mean_meta(const at::Tensor& x, at::OptionalIntArrayRef axes,
+                                                 const std::optional<at::Scalar>&, bool keep_axes) {
+  const auto mean = x.mean(axes, keep_axes);
+  return {at::empty_like(mean), mean};
+}
+
 at::Tensor safe_softmax_meta(const at::Tensor& x, std::int64_t, std::optional<at::ScalarType> dtype) {
   return at::empty_like(x, x.options().dtype(dtype.value_or(x.scalar_type())));
 }
@@ -106,6 +112,7 @@ void register_meta_kernels() {
     aten.impl("native_batch_norm", batch_norm_meta);
     aten.impl("native_layer_norm", layer_norm_meta);
     aten.impl("native_group_norm", group_norm_meta);
+    aten.impl("var_mean.correction", var_mean_meta);
     aten.impl("_safe_softmax", safe_softmax_meta);
     aten.impl("index_select", index_select_meta);
     aten.impl("convolution_backward", convolution_backward_meta);

@@ -34,7 +34,9 @@ int outputs_of(const Json& options, bool residual) {
 }
 
 Architecture make_architecture(const std::string& name, const std::string& title, bool residual, const char* conv_op) {
-  const OptionSchema schema = nnunet_schema("option of " + name, residual).with_default("conv_op", conv_op);
+  const OptionSchema schema = nnunet_schema("option of " + name, residual)
+                                  .with_default("conv_op", conv_op)
+                                  .with_default("max_features", conv_op == std::string("Conv2d") ? 512 : 320);
   const auto resolved = [schema](const Json& options) {
     return schema.resolve(options, [](const std::string& key) { return "options." + key; });
   };
@@ -49,6 +51,7 @@ Architecture make_architecture(const std::string& name, const std::string& title
   architecture.options = schema;
   architecture.reduced = {{"n_stages", 3}, {"features_per_stage", {4, 8, 16}}};
   if (residual) architecture.reduced["n_blocks_per_stage"] = {1, 1, 2};
+  architecture.widths = {{"features_per_stage"}, {"base_features"}, {"max_features"}};
   architecture.reduced_patch = {8, 16, 24};
   architecture.divisors = [resolved](const Json& options) { return divisors_of(resolved(options)); };
   architecture.outputs = [resolved, residual](const Json& options) { return outputs_of(resolved(options), residual); };
