@@ -3,6 +3,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "architectures/blocks/checkpoint.h"
 #include "architectures/blocks/initialise.h"
 #include "common/error.h"
 #include "common/strict_yaml.h"
@@ -161,13 +162,21 @@ torch::Tensor WindowBlock::forward(const torch::Tensor& tokens, const Grid& grid
   return mixed + drop_path_->forward(mlp_->forward(norm2_->forward(mixed)));
 }
 
+bool WindowBlock::recomputes() const {
+  const bool draws = shape_.dropout > 0 || shape_.attention.attention_dropout > 0 || shape_.drop_path > 0;
+  return shape_.checkpointed && !(draws && is_training());
+}
+
 WindowBlocks::WindowBlocks(const std::vector<WindowBlockShape>& shapes, const Grid& grid) {
   for (const auto& shape : shapes)
     blocks_.push_back(register_module(std::to_string(blocks_.size()), std::make_shared<WindowBlock>(shape, grid)));
 }
 
 torch::Tensor WindowBlocks::forward(torch::Tensor tokens, const Grid& grid, std::size_t first) const {
-  for (std::size_t i = first; i < blocks_.size(); ++i) tokens = blocks_[i]->forward(tokens, grid);
+  for (std::size_t i = first; i < blocks_.size(); ++i) {
+    const auto run = [block = blocks_[i], grid](const torch::Tensor& x) { return block->forward(x, grid); };
+    tokens = blocks_[i]->recomputes() ? checkpointed(run, tokens) : run(tokens);
+  }
   return tokens;
 }
 

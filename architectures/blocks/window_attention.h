@@ -59,6 +59,7 @@ struct WindowBlockShape {
   WindowRule windows;
   bool masked = true;          // whether shifted windows are masked
   bool mask_in_state = false;  // as the buffer attn_mask
+  bool checkpointed = false;   // recompute the block in the backward pass, unless it draws random numbers
   double mlp_ratio = 4, dropout = 0, drop_path = 0;
   std::array<std::string, 2> mlp_names{"fc1", "fc2"};
 };
@@ -74,6 +75,8 @@ class WindowBlock : public torch::nn::Module {
   /// Attention from `query` to `source`, both normed by norm1, beside the residual `tokens` (nnFormer's decoder).
   torch::Tensor forward(const torch::Tensor& tokens, const Grid& grid, const torch::Tensor& source,
                         const torch::Tensor& query) const;
+  /// Whether its activations are to be recomputed.
+  bool recomputes() const;
 
  private:
   std::vector<WindowMask> masks(const Windows& windows, const torch::Tensor& like) const;

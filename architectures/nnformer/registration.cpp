@@ -48,12 +48,13 @@ Architecture make_architecture(const Preset& preset) {
   architecture.source = "282857341/nnFormer: nnformer/network_architecture/" + std::string(preset.file);
   architecture.bibtex = kBibtex;
   architecture.options = schema;
-  architecture.reduced = {{"embedding_dim", 8},
+  architecture.reduced = {{"embedding_dim", 12},
                           {"depths", {2, 1, 1, 1}},
                           {"num_heads", {1, 2, 2, 4}},
                           {"window_size", preset.reduced_windows},
                           {"drop_path_rate", 0}};
   architecture.reduced_patch = preset.reduced_patch;
+  architecture.widths = {{"embedding_dim", 12}};
   architecture.divisors = [=](const Json& options) { return nnformer_divisors(variant, resolved(options)); };
   architecture.outputs = [=](const Json& options) { return resolved(options).at("deep_supervision") ? 3 : 1; };
   architecture.build = [=](const NetworkInput& input, const Json& options, std::uint64_t seed) {

@@ -25,12 +25,13 @@ Architecture swin_unet() {
       "HuCaoFighting/Swin-Unet: networks/swin_transformer_unet_skip_expand_decoder_sys.py, vision_transformer.py";
   architecture.bibtex = kBibtex;
   architecture.options = schema;
-  architecture.reduced = {{"embed_dim", 8},
+  architecture.reduced = {{"embed_dim", 12},
                           {"depths", {2, 1, 1, 1}},
                           {"num_heads", {1, 2, 2, 4}},
                           {"window_size", 2},
                           {"drop_path_rate", 0}};
   architecture.reduced_patch = {2, 32, 64};
+  architecture.widths = {{"embed_dim", 12}};
   architecture.divisors = [config](const Json& options) { return swin_unet_divisors(config({}, options)); };
   architecture.outputs = [](const Json&) { return 1; };
   architecture.build = [config](const NetworkInput& input, const Json& options, std::uint64_t seed) {

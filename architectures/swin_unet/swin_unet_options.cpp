@@ -39,7 +39,8 @@ OptionSchema swin_unet_schema() {
        {"drop_path_rate", number, 0.1, "stochastic depth of the deepest block", {}, 0, kLargestRate},
        {"ape", boolean, false, "add a learned position embedding to the patch embedding"},
        {"patch_norm", boolean, true, "norm after the patch embedding"},
-       {"use_checkpoint", boolean, false, "accepted for the original's sake; activations are always kept"},
+       {"use_checkpoint", boolean, false,
+        "recompute the blocks in the backward pass (those that draw dropout are kept): memory for time"},
        {"final_upsample", string, "expand_first", "how tokens become voxels again", {"expand_first"}},
        {"final_scale",
         integer,
@@ -67,6 +68,7 @@ SwinUnetConfig swin_unet_config(const NetworkInput& input, const Json& options) 
   const std::int64_t window = options.at("window_size");
   config.block.windows = {{1, window, window}, WindowFit::shrink, 2};
   config.block.mask_in_state = true;
+  config.block.checkpointed = options.at("use_checkpoint");
   config.block.mlp_ratio = options.at("mlp_ratio");
   config.block.attention.qkv_bias = options.at("qkv_bias");
   if (const double qk_scale = options.at("qk_scale"); qk_scale != 0) config.block.attention.scale = qk_scale;

@@ -65,7 +65,8 @@ OptionSchema swin_unetr_schema(const std::string& kind) {
       {"dropout_path_rate", number, 0, "stochastic depth of the deepest block", {}, 0, kLargestRate},
       {"normalize", boolean, true, "norm the transformer's hidden states before the decoder sees them"},
       {"patch_norm", boolean, false, "norm after the patch embedding"},
-      {"use_checkpoint", boolean, false, "accepted for the original's sake; activations are always kept"},
+      {"use_checkpoint", boolean, false,
+       "recompute the blocks in the backward pass (those that draw dropout are kept): memory for time"},
       {"spatial_dims", integer, 3, "2: on slices", {}, 2, 3},
       {"downsample",
        string,
@@ -89,6 +90,7 @@ SwinUnetrConfig swin_unetr_config(const NetworkInput& input, const Json& options
   config.depths = per_stage(options, "depths"), config.num_heads = per_stage(options, "num_heads");
   config.block.windows = {window_of(options, config.dimensions), WindowFit::clamp, config.dimensions};
   config.block.mlp_names = {"linear1", "linear2"};
+  config.block.checkpointed = options.at("use_checkpoint");
   config.block.mlp_ratio = options.at("mlp_ratio");
   config.block.attention.qkv_bias = options.at("qkv_bias");
   config.block.attention.attention_dropout = options.at("attn_drop_rate");

@@ -159,6 +159,16 @@ TEST_CASE("Swin-Unet repeats a single channel unless told otherwise, and takes s
   CHECK(finer->forward(image_of("swin_unet"))[0].sizes() == torch::IntArrayRef{2, 2, 2, 32, 64});
 }
 
+TEST_CASE("checkpointing changes no gradient", "[window_networks]") {
+  for (const std::string name : {"swin_unet", "swin_unetr"}) {
+    const auto kept = built(name), recomputed = built(name, {{"use_checkpoint", true}});
+    CHECK(trains(*kept, image_of(name)));
+    CHECK(trains(*recomputed, image_of(name)));
+    const auto expected = kept->parameters(), gradients = recomputed->parameters();
+    for (std::size_t i = 0; i < expected.size(); ++i) CHECK(torch::equal(gradients[i].grad(), expected[i].grad()));
+  }
+}
+
 TEST_CASE("the order of patch merging changes the result, not the parameters", "[window_networks]") {
   const torch::NoGradGuard no_grad;
   const auto image = image_of("swin_unetr");
