@@ -97,6 +97,8 @@ at::Tensor safe_softmax_meta(const at::Tensor& x, std::int64_t, std::optional<at
   return at::empty_like(x, x.options().dtype(dtype.value_or(x.scalar_type())));
 }
 
+at::Tensor flip_meta(const at::Tensor& x, at::IntArrayRef) { return at::empty_like(x); }
+
 }  // namespace
 
 at::Tensor convolution_output(at::ArrayRef<const c10::IValue> arguments) {
@@ -114,6 +116,7 @@ void register_meta_kernels() {
     aten.impl("native_group_norm", group_norm_meta);
     aten.impl("var_mean.correction", var_mean_meta);
     aten.impl("_safe_softmax", safe_softmax_meta);
+    aten.impl("flip", flip_meta);
     aten.impl("index_select", index_select_meta);
     aten.impl("convolution_backward", convolution_backward_meta);
     aten.impl("native_batch_norm_backward", batch_norm_backward_meta);

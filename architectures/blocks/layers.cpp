@@ -98,7 +98,9 @@ torch::Tensor Convolution::forward(const torch::Tensor& volume) const {
   };
   const auto used = shape.weight_standardisation ? standardised(weight, shape.standardisation_eps) : weight;
   static constexpr std::array<std::int64_t, 3> dilation{1, 1, 1};
-  return torch::convolution(volume, used, bias, axes(shape.stride), axes(shape.padding), axes(dilation),
+  // Autocast knows this operator on GPUs only: on the CPU it computes in the weights' type.
+  const auto input = volume.is_cpu() ? volume.to(used.scalar_type()) : volume;
+  return torch::convolution(input, used, bias, axes(shape.stride), axes(shape.padding), axes(dilation),
                             shape.transposed, axes(shape.output_padding), shape.groups);
 }
 
