@@ -105,13 +105,14 @@ struct VolumeNormShape {
   std::int64_t channels = 1;
   double eps = 1e-5;
   bool affine = true;
-  std::int64_t groups = 16;  // of GN
-  double momentum = 0.1;     // of BN
+  std::int64_t groups = 16;                     // of GN
+  double momentum = 0.1;                        // of running statistics
+  std::optional<bool> running_statistics = {};  // of IN and BN, for use in evaluation; default: BN has them
 };
 
 /// A normalisation of volumes, slices or tokens [B, C, …] by the name that the Ulike and CoTr code give it: IN
-/// (instance, no running statistics), GN (groups), BN and SyncBN (batch; over this process), LN (over the last axis,
-/// which must be as long as there are channels).
+/// (instance), GN (groups), BN and SyncBN (batch; over this process), LN (over the last axis, which must be as long as
+/// there are channels), none.
 class VolumeNorm : public torch::nn::Module {
  public:
   explicit VolumeNorm(const VolumeNormShape& shape);
@@ -121,7 +122,8 @@ class VolumeNorm : public torch::nn::Module {
   torch::Tensor weight, bias;  // undefined unless affine
 
  private:
-  torch::Tensor running_mean_, running_var_, batches_;
+  torch::Tensor by_batch(const torch::Tensor& volume);
+  torch::Tensor running_mean_, running_var_, batches_;  // undefined without running statistics
 };
 
 /// "LeakyReLU" (of slope `negative_slope`), "ReLU", "SiLU" or "Hardswish", in place; "GELU" (erf); "none".
