@@ -17,7 +17,8 @@ enum class RandomOrder {
   reference  // that of the reference records: stable argsort of u("perm", i)
 };
 
-/// Axes sorted from slowest to fastest (0 = D, 1 = H, 2 = W), then dealt out in slices, then reversed if asked; or random.
+/// Axes sorted from slowest to fastest (0 = D, 1 = H, 2 = W), then dealt out in slices, then reversed if asked; or
+/// random.
 struct ScanOrder {
   std::string name;
   std::array<int, 3> axes{0, 1, 2};

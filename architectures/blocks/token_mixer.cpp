@@ -184,8 +184,7 @@ torch::Tensor TokenMixer::convolve(std::size_t index, const torch::Tensor& x, co
   auto scales = convolve_scales(branches_[index], source, used, sequence, !sum, turned);
   if (sum) scales = torch::silu(scales.sum(1, /*keepdim=*/true));
   const std::int64_t count = scales.size(1);
-  if (order && spec.convolve_first)
-    scales = gather_tokens(scales.flatten(0, 1), *order).reshape(scales.sizes());
+  if (order && spec.convolve_first) scales = gather_tokens(scales.flatten(0, 1), *order).reshape(scales.sizes());
   if (count == 1 || sequence == x.size(1)) return scales.reshape({-1, count * sequence, shape_.d_inner});
   return scales.unflatten(2, {-1, sequence}).transpose(1, 2).reshape({-1, count * sequence, shape_.d_inner});
 }

@@ -13,9 +13,9 @@ struct ScanBranch {
   int sequence_axes = 3;  // trailing axes of the permuted grid that form one sequence; the state is reset between
   std::array<bool, 3> kernel_axes{true, true, true};  // axes of the permuted grid along which a 3D kernel extends
   bool convolve_first = false;                        // convolve in (D, H, W) order, then permute
-  bool restore = true;      // false: the output is merged in the branch's own order (released dual DWH)
-  std::int64_t kernel = 0;  // width of this branch's convolution where it differs; 0: the mixer's
-  std::string A_log = "";   // name of its A_log where it is not "A_log" + suffix
+  bool restore = true;         // false: the output is merged in the branch's own order (released dual DWH)
+  std::int64_t kernel = 0;     // width of this branch's convolution where it differs; 0: the mixer's
+  std::string A_log = "";      // name of its A_log where it is not "A_log" + suffix
   bool dt_initialised = true;  // false: its dt_proj starts as any linear layer does
 };
 
