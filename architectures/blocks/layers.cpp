@@ -1,5 +1,7 @@
 #include "architectures/blocks/layers.h"
 
+#include <ATen/record_function.h>
+
 #include <cmath>
 
 #include "common/error.h"
@@ -11,10 +13,10 @@ namespace {
 thread_local int meta_depth = 0;
 
 /// Standardises each output channel's weights (Qiao et al. 2019, as in Conv3d_wd).
-torch::Tensor standardised(const torch::Tensor& weight) {
+torch::Tensor standardised(const torch::Tensor& weight, double eps) {
   const auto filters = weight.flatten(1);
   const auto [variance, mean] = torch::var_mean(filters, {1}, /*unbiased=*/false, true);
-  return ((filters - mean) / torch::sqrt(variance + 1e-10)).view_as(weight);
+  return ((filters - mean) / torch::sqrt(variance + eps)).view_as(weight);
 }
 
 double normal_cdf(double x) { return 0.5 * (1.0 + std::erf(x / std::sqrt(2.0))); }
@@ -75,6 +77,12 @@ ConvolutionShape cubic_convolution(std::int64_t in, std::int64_t out, std::int64
   return shape;
 }
 
+ConvolutionShape square_convolution(std::int64_t in, std::int64_t out, std::int64_t k, std::int64_t s, bool bias) {
+  auto shape = cubic_convolution(in, out, k, s, bias);
+  shape.dimensions = 2;
+  return shape;
+}
+
 Convolution::Convolution(const ConvolutionShape& given) : shape(given) {
   const std::int64_t first = given.transposed ? given.in : given.out;
   const std::int64_t second = (given.transposed ? given.out : given.in) / given.groups;
@@ -88,7 +96,7 @@ torch::Tensor Convolution::forward(const torch::Tensor& volume) const {
   const auto axes = [this](const std::array<std::int64_t, 3>& triple) {
     return torch::IntArrayRef(triple).slice(static_cast<std::size_t>(3 - shape.dimensions));
   };
-  const auto used = shape.weight_standardisation ? standardised(weight) : weight;
+  const auto used = shape.weight_standardisation ? standardised(weight, shape.standardisation_eps) : weight;
   static constexpr std::array<std::int64_t, 3> dilation{1, 1, 1};
   return torch::convolution(volume, used, bias, axes(shape.stride), axes(shape.padding), axes(dilation),
                             shape.transposed, axes(shape.output_padding), shape.groups);
@@ -108,6 +116,7 @@ RmsNorm::RmsNorm(std::int64_t channels, double eps) : eps_(eps) {
 }
 
 torch::Tensor RmsNorm::forward(const torch::Tensor& x) const {
+  RECORD_FUNCTION("m3d::rms_norm", std::vector<c10::IValue>({x}));
   return x * torch::rsqrt(x.square().mean(-1, true) + eps_) * weight;
 }
 
@@ -160,10 +169,11 @@ torch::Tensor activate(torch::Tensor x, const std::string& kind, double negative
   if (kind == "ReLU") return torch::relu_(x);
   if (kind == "LeakyReLU") return torch::leaky_relu_(x, negative_slope);
   if (kind == "SiLU") return torch::silu_(x);
+  if (kind == "ELU") return torch::elu_(x);
   if (kind == "Hardswish") return torch::hardswish_(x);
   if (kind == "GELU") return torch::gelu(x);
   if (kind == "none") return x;
-  throw UserError("unknown activation '" + kind + "' (known: LeakyReLU, ReLU, SiLU, Hardswish, GELU, none)");
+  throw UserError("unknown activation '" + kind + "' (known: LeakyReLU, ReLU, SiLU, ELU, Hardswish, GELU, none)");
 }
 
 ConvolutionBlock::ConvolutionBlock(ConvolutionShape shape, const ConvolutionStyle& style)

@@ -11,20 +11,17 @@ torch::Tensor stacked(const torch::Tensor& slices, std::int64_t batch) {
   return slices.unflatten(0, {batch, -1}).transpose(1, 2);
 }
 
-std::vector<torch::Tensor> run(SliceNetwork& network, const torch::Tensor& image, bool coarser) {
-  auto outputs = network.forward_slices(slices_of(image), coarser);
+}  // namespace
+
+std::vector<torch::Tensor> SliceNetwork::run(const torch::Tensor& image, bool coarser) {
+  if (!sliced_ || image.dim() == 4) return forward_slices(image, coarser);
+  auto outputs = forward_slices(slices_of(image), coarser);
   for (auto& output : outputs) output = stacked(output, image.size(0));
   return outputs;
 }
 
-}  // namespace
+std::vector<torch::Tensor> SliceNetwork::forward(const torch::Tensor& image) { return run(image, is_training()); }
 
-std::vector<torch::Tensor> SliceNetwork::forward(const torch::Tensor& image) {
-  return run(*this, image, is_training());
-}
-
-std::vector<torch::Tensor> SliceNetwork::forward_all(const torch::Tensor& image) {
-  return image.dim() == 4 ? forward_slices(image, true) : run(*this, image, true);
-}
+std::vector<torch::Tensor> SliceNetwork::forward_all(const torch::Tensor& image) { return run(image, true); }
 
 }  // namespace m3d
