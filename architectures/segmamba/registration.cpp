@@ -36,6 +36,7 @@ Architecture make_architecture(const std::string& name, const std::string& title
                           {"hidden_size", 16},
                           {"num_slices", {4, 4, 2, 2}},
                           {"d_state", 2}};
+  architecture.widths = {{"feat_size", 4}, {"hidden_size", 12}};
   architecture.reduced_patch = {16, 16, 32};
   architecture.divisors = [](const Json&) { return std::array<std::int64_t, 3>{16, 16, 16}; };
   architecture.outputs = [](const Json&) { return 1; };
