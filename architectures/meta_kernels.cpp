@@ -97,16 +97,19 @@ at::Tensor safe_softmax_meta(const at::Tensor& x, std::int64_t, std::optional<at
   return at::empty_like(x, x.options().dtype(dtype.value_or(x.scalar_type())));
 }
 
-at::Tensor flip_meta(const at::Tensor& x, at::IntArrayRef) { return at::empty_like(x); }
+at::Tensor like_second(const at::Tensor&, const at::Tensor& x) { return at::empty_like(x); }
 
 at::Tensor unfold_backward_meta(const at::Tensor& gradient, at::IntArrayRef sizes, std::int64_t, std::int64_t,
                                 std::int64_t) {
   return at::empty(sizes, gradient.options());
 }
 
-at::Tensor embedding_backward_meta(const at::Tensor& gradient, const at::Tensor&, std::int64_t rows, std::int64_t, bool) {
+at::Tensor embedding_backward_meta(const at::Tensor& gradient, const at::Tensor&, std::int64_t rows, std::int64_t,
+                                   bool) {
   return at::empty({rows, gradient.size(-1)}, gradient.options());
 }
+
+at::Tensor flip_meta(const at::Tensor& x, at::IntArrayRef) { return at::empty_like(x); }
 
 }  // namespace
 
@@ -126,8 +129,9 @@ void register_meta_kernels() {
     aten.impl("var_mean.correction", var_mean_meta);
     aten.impl("_safe_softmax", safe_softmax_meta);
     aten.impl("flip", flip_meta);
-    aten.impl("unfold_backward", unfold_backward_meta);
+    aten.impl("hardswish_backward", like_second);
     aten.impl("embedding_dense_backward", embedding_backward_meta);
+    aten.impl("unfold_backward", unfold_backward_meta);
     aten.impl("index_select", index_select_meta);
     aten.impl("convolution_backward", convolution_backward_meta);
     aten.impl("native_batch_norm_backward", batch_norm_backward_meta);

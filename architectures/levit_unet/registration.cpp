@@ -37,9 +37,6 @@ void register_levit_unet() {
   architecture.build = [resolved](const NetworkInput& input, const Json& options, std::uint64_t seed) {
     return build_levit_unet(input, resolved(options), seed);
   };
-  architecture.scan_orders = [](const Json&, const std::array<std::int64_t, 3>&, std::uint64_t) {
-    return std::vector<ScanOrderUse>{};
-  };
   register_architecture(architecture);
   register_record_forms(levit_record_form);
 }

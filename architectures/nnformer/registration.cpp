@@ -53,6 +53,7 @@ Architecture make_architecture(const Preset& preset) {
                           {"num_heads", {1, 2, 2, 4}},
                           {"window_size", preset.reduced_windows},
                           {"drop_path_rate", 0}};
+  architecture.widths = {{"embedding_dim", 12}};
   architecture.reduced_patch = preset.reduced_patch;
   architecture.widths = {{"embedding_dim", 12}};
   architecture.divisors = [=](const Json& options) { return nnformer_divisors(variant, resolved(options)); };

@@ -58,9 +58,6 @@ Architecture make_architecture(const std::string& name, const std::string& title
   architecture.build = [resolved, residual](const NetworkInput& input, const Json& options, std::uint64_t seed) {
     return build_nnunet(input, nnunet_config(resolved(options), residual, input.patch), seed);
   };
-  architecture.scan_orders = [](const Json&, const std::array<std::int64_t, 3>&, std::uint64_t) {
-    return std::vector<ScanOrderUse>{};
-  };
   return architecture;
 }
 

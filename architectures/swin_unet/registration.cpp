@@ -30,6 +30,7 @@ Architecture swin_unet() {
                           {"num_heads", {1, 2, 2, 4}},
                           {"window_size", 2},
                           {"drop_path_rate", 0}};
+  architecture.widths = {{"embed_dim", 12}};
   architecture.reduced_patch = {2, 32, 64};
   architecture.widths = {{"embed_dim", 12}};
   architecture.divisors = [config](const Json& options) { return swin_unet_divisors(config({}, options)); };

@@ -45,9 +45,6 @@ void register_transunet() {
   architecture.build = [resolved](const NetworkInput& input, const Json& options, std::uint64_t seed) {
     return build_transunet(input, resolved(options), seed);
   };
-  architecture.scan_orders = [](const Json&, const std::array<std::int64_t, 3>&, std::uint64_t) {
-    return std::vector<ScanOrderUse>{};
-  };
   register_architecture(architecture);
   register_record_forms(transunet_record_form);
 }
