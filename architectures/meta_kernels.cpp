@@ -109,6 +109,13 @@ at::Tensor embedding_backward_meta(const at::Tensor& gradient, const at::Tensor&
   return at::empty({rows, gradient.size(-1)}, gradient.options());
 }
 
+/// The second tensor is what the CPU's backward pass reads.
+std::tuple<at::Tensor, at::Tensor> log_sigmoid_meta(const at::Tensor& x) { return {at::empty_like(x), at::empty_like(x)}; }
+
+at::Tensor log_sigmoid_backward_meta(const at::Tensor&, const at::Tensor& x, const at::Tensor&) {
+  return at::empty_like(x);
+}
+
 at::Tensor flip_meta(const at::Tensor& x, at::IntArrayRef) { return at::empty_like(x); }
 
 }  // namespace
@@ -130,6 +137,8 @@ void register_meta_kernels() {
     aten.impl("_safe_softmax", safe_softmax_meta);
     aten.impl("flip", flip_meta);
     aten.impl("hardswish_backward", like_second);
+    aten.impl("log_sigmoid_forward", log_sigmoid_meta);
+    aten.impl("log_sigmoid_backward", log_sigmoid_backward_meta);
     aten.impl("embedding_dense_backward", embedding_backward_meta);
     aten.impl("unfold_backward", unfold_backward_meta);
     aten.impl("index_select", index_select_meta);
