@@ -46,6 +46,14 @@ at::Tensor safe_softmax_meta(const at::Tensor& x, std::int64_t, std::optional<at
   return at::empty_like(x, x.options().dtype(dtype.value_or(x.scalar_type())));
 }
 
+at::Tensor grid_sampler_meta(const at::Tensor& x, const at::Tensor& grid, std::int64_t, std::int64_t, bool) {
+  return at::empty({x.size(0), x.size(1), grid.size(1), grid.size(2), grid.size(3)}, x.options());
+}
+
+at::Tensor relu_meta(const at::Tensor& x) { return at::empty_like(x); }
+
+at::Tensor& in_place_meta(at::Tensor& x) { return x; }
+
 }  // namespace
 
 at::Tensor convolution_output(at::ArrayRef<const c10::IValue> arguments) {
@@ -62,6 +70,10 @@ void register_meta_kernels() {
     aten.impl("native_layer_norm", layer_norm_meta);
     aten.impl("native_group_norm", group_norm_meta);
     aten.impl("_safe_softmax", safe_softmax_meta);
+    aten.impl("grid_sampler_3d", grid_sampler_meta);
+    aten.impl("relu", relu_meta);
+    aten.impl("relu_", in_place_meta);
+    aten.impl("hardswish_", in_place_meta);
     return aten;
   }();
 }

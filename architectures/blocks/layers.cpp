@@ -10,11 +10,12 @@ namespace {
 
 thread_local int meta_depth = 0;
 
-/// Standardises each output channel's weights (Qiao et al. 2019, as in Conv3d_wd).
-torch::Tensor standardised(const torch::Tensor& weight) {
+/// Standardises each output channel's weights (Qiao et al. 2019, as in the Conv3d_wd of Ulike, or that of CoTr).
+torch::Tensor standardised(const torch::Tensor& weight, bool unbiased) {
   const auto filters = weight.flatten(1);
-  const auto [variance, mean] = torch::var_mean(filters, {1}, /*unbiased=*/false, true);
-  return ((filters - mean) / torch::sqrt(variance + 1e-10)).view_as(weight);
+  const auto centred = filters - filters.mean(1, true);
+  const auto variance = centred.square().sum(1, true) / static_cast<double>(filters.size(1) - (unbiased ? 1 : 0));
+  return (centred / torch::sqrt(variance + (unbiased ? 1e-12 : 1e-10))).view_as(weight);
 }
 
 double normal_cdf(double x) { return 0.5 * (1.0 + std::erf(x / std::sqrt(2.0))); }
@@ -88,7 +89,7 @@ torch::Tensor Convolution::forward(const torch::Tensor& volume) const {
   const auto axes = [this](const std::array<std::int64_t, 3>& triple) {
     return torch::IntArrayRef(triple).slice(static_cast<std::size_t>(3 - shape.dimensions));
   };
-  const auto used = shape.weight_standardisation ? standardised(weight) : weight;
+  const auto used = shape.weight_standardisation ? standardised(weight, shape.unbiased_standardisation) : weight;
   static constexpr std::array<std::int64_t, 3> dilation{1, 1, 1};
   return torch::convolution(volume, used, bias, axes(shape.stride), axes(shape.padding), axes(dilation),
                             shape.transposed, axes(shape.output_padding), shape.groups);
@@ -170,6 +171,7 @@ ConvolutionBlock::ConvolutionBlock(ConvolutionShape shape, const ConvolutionStyl
     : activation_(style.activation) {
   shape.bias = false;
   shape.weight_standardisation = style.weight_standardisation;
+  shape.unbiased_standardisation = style.unbiased_standardisation;
   conv_ = register_module("conv", std::make_shared<Convolution>(shape));
   norm_ = register_module("norm", std::make_shared<VolumeNorm>(style.norm, shape.out));
 }

@@ -65,7 +65,8 @@ struct ConvolutionShape {
   std::int64_t groups = 1;
   bool bias = true;
   bool transposed = false;
-  bool weight_standardisation = false;  // each output channel's weight to mean 0, variance 1 (+1e-10) before use
+  bool weight_standardisation = false;    // each output channel's weight to mean 0, variance 1 (+1e-10) before use
+  bool unbiased_standardisation = false;  // …, by the unbiased variance + 1e-12
 };
 
 /// A kernel of size k with stride s and padding k/2.
@@ -133,7 +134,7 @@ torch::Tensor activate(torch::Tensor x, const std::string& kind, double negative
 struct ConvolutionStyle {
   std::string norm = "IN";
   std::string activation = "LeakyReLU";
-  bool weight_standardisation = false;
+  bool weight_standardisation = false, unbiased_standardisation = false;
 };
 
 /// Convolution without bias, normalisation, activation: children `conv` and `norm`.

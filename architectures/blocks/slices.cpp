@@ -11,20 +11,22 @@ torch::Tensor stacked(const torch::Tensor& slices, std::int64_t batch) {
   return slices.unflatten(0, {batch, -1}).transpose(1, 2);
 }
 
-std::vector<torch::Tensor> run(SliceNetwork& network, const torch::Tensor& image, bool coarser) {
-  auto outputs = network.forward_slices(slices_of(image), coarser);
+}  // namespace
+
+std::vector<torch::Tensor> over_slices(
+    const torch::Tensor& image, const std::function<std::vector<torch::Tensor>(const torch::Tensor& slices)>& forward) {
+  if (image.dim() == 4) return forward(image);
+  auto outputs = forward(slices_of(image));
   for (auto& output : outputs) output = stacked(output, image.size(0));
   return outputs;
 }
 
-}  // namespace
-
 std::vector<torch::Tensor> SliceNetwork::forward(const torch::Tensor& image) {
-  return run(*this, image, is_training());
+  return over_slices(image, [this](const torch::Tensor& slices) { return forward_slices(slices, is_training()); });
 }
 
 std::vector<torch::Tensor> SliceNetwork::forward_all(const torch::Tensor& image) {
-  return image.dim() == 4 ? forward_slices(image, true) : run(*this, image, true);
+  return over_slices(image, [this](const torch::Tensor& slices) { return forward_slices(slices, true); });
 }
 
 }  // namespace m3d

@@ -75,8 +75,10 @@ TEST_CASE("every network keeps the promises of its registration", "[network]") {
     REQUIRE(evaluated.size() == 1);
     CHECK(evaluated[0].sizes().vec() == full);
     CHECK(torch::equal(evaluated[0], network->forward(image)[0]));
-    CHECK(torch::equal(evaluated[0], tiny_network(architecture)->forward_all(image)[0]));
-    CHECK_FALSE(torch::equal(evaluated[0], tiny_network(architecture, 4)->forward_all(image)[0]));
+    const auto same = tiny_network(architecture), other = tiny_network(architecture, 4);
+    same->eval(), other->eval();
+    CHECK(torch::equal(evaluated[0], same->forward_all(image)[0]));
+    CHECK_FALSE(torch::equal(evaluated[0], other->forward_all(image)[0]));
 
     network->train();
     const auto outputs = network->forward(image);
