@@ -118,6 +118,14 @@ at::Tensor log_sigmoid_backward_meta(const at::Tensor&, const at::Tensor& x, con
 
 at::Tensor flip_meta(const at::Tensor& x, at::IntArrayRef) { return at::empty_like(x); }
 
+at::Tensor grid_sampler_meta(const at::Tensor& x, const at::Tensor& grid, std::int64_t, std::int64_t, bool) {
+  return at::empty({x.size(0), x.size(1), grid.size(1), grid.size(2), grid.size(3)}, x.options());
+}
+
+at::Tensor relu_meta(const at::Tensor& x) { return at::empty_like(x); }
+
+at::Tensor& in_place_meta(at::Tensor& x) { return x; }
+
 }  // namespace
 
 at::Tensor convolution_output(at::ArrayRef<const c10::IValue> arguments) {
@@ -146,6 +154,10 @@ void register_meta_kernels() {
     aten.impl("native_batch_norm_backward", batch_norm_backward_meta);
     aten.impl("native_layer_norm_backward", layer_norm_backward_meta);
     aten.impl("native_group_norm_backward", group_norm_backward_meta);
+    aten.impl("grid_sampler_3d", grid_sampler_meta);
+    aten.impl("relu", relu_meta);
+    aten.impl("relu_", in_place_meta);
+    aten.impl("hardswish_", in_place_meta);
     return aten;
   }();
 }

@@ -65,8 +65,9 @@ struct ConvolutionShape {
   std::int64_t groups = 1;
   bool bias = true;
   bool transposed = false;
-  bool weight_standardisation = false;  // each output channel's weight to mean 0, variance 1 before use
-  double standardisation_eps = 1e-10;   // added to that variance
+  bool weight_standardisation = false;    // each output channel's weight to mean 0, variance 1 before use
+  bool unbiased_standardisation = false;  // by the unbiased variance
+  double standardisation_eps = 1e-10;     // added to that variance
 };
 
 /// A kernel of size k with stride s and padding k/2.
@@ -137,7 +138,8 @@ torch::Tensor activate(torch::Tensor x, const std::string& kind, double negative
 struct ConvolutionStyle {
   std::string norm = "IN";
   std::string activation = "LeakyReLU";
-  bool weight_standardisation = false;
+  bool weight_standardisation = false, unbiased_standardisation = false;
+  double standardisation_eps = 1e-10;
 };
 
 /// Convolution without bias, normalisation, activation: children `conv` and `norm`.
