@@ -5,7 +5,8 @@
 
 namespace m3d {
 
-/// Makes aten::convolution, the native normalisations and attention's softmax work on meta tensors in this process.
+/// Makes aten::convolution, the native normalisations, attention's softmax and the gradients of these work on meta
+/// tensors in this process.
 /// Idempotent.
 void register_meta_kernels();
 

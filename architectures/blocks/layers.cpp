@@ -1,5 +1,7 @@
 #include "architectures/blocks/layers.h"
 
+#include <ATen/record_function.h>
+
 #include <cmath>
 
 #include "common/error.h"
@@ -10,12 +12,11 @@ namespace {
 
 thread_local int meta_depth = 0;
 
-/// Standardises each output channel's weights (Qiao et al. 2019, as in the Conv3d_wd of Ulike, or that of CoTr).
-torch::Tensor standardised(const torch::Tensor& weight, bool unbiased) {
+/// Standardises each output channel's weights (Qiao et al. 2019, as in Conv3d_wd).
+torch::Tensor standardised(const torch::Tensor& weight, bool unbiased, double eps) {
   const auto filters = weight.flatten(1);
-  const auto centred = filters - filters.mean(1, true);
-  const auto variance = centred.square().sum(1, true) / static_cast<double>(filters.size(1) - (unbiased ? 1 : 0));
-  return (centred / torch::sqrt(variance + (unbiased ? 1e-12 : 1e-10))).view_as(weight);
+  const auto [variance, mean] = torch::var_mean(filters, {1}, unbiased, true);
+  return ((filters - mean) / torch::sqrt(variance + eps)).view_as(weight);
 }
 
 double normal_cdf(double x) { return 0.5 * (1.0 + std::erf(x / std::sqrt(2.0))); }
@@ -76,6 +77,12 @@ ConvolutionShape cubic_convolution(std::int64_t in, std::int64_t out, std::int64
   return shape;
 }
 
+ConvolutionShape square_convolution(std::int64_t in, std::int64_t out, std::int64_t k, std::int64_t s, bool bias) {
+  auto shape = cubic_convolution(in, out, k, s, bias);
+  shape.dimensions = 2;
+  return shape;
+}
+
 Convolution::Convolution(const ConvolutionShape& given) : shape(given) {
   const std::int64_t first = given.transposed ? given.in : given.out;
   const std::int64_t second = (given.transposed ? given.out : given.in) / given.groups;
@@ -89,9 +96,13 @@ torch::Tensor Convolution::forward(const torch::Tensor& volume) const {
   const auto axes = [this](const std::array<std::int64_t, 3>& triple) {
     return torch::IntArrayRef(triple).slice(static_cast<std::size_t>(3 - shape.dimensions));
   };
-  const auto used = shape.weight_standardisation ? standardised(weight, shape.unbiased_standardisation) : weight;
+  const auto used = shape.weight_standardisation
+                        ? standardised(weight, shape.unbiased_standardisation, shape.standardisation_eps)
+                        : weight;
   static constexpr std::array<std::int64_t, 3> dilation{1, 1, 1};
-  return torch::convolution(volume, used, bias, axes(shape.stride), axes(shape.padding), axes(dilation),
+  // Autocast knows this operator on GPUs only: on the CPU it computes in the weights' type.
+  const auto input = volume.is_cpu() ? volume.to(used.scalar_type()) : volume;
+  return torch::convolution(input, used, bias, axes(shape.stride), axes(shape.padding), axes(dilation),
                             shape.transposed, axes(shape.output_padding), shape.groups);
 }
 
@@ -109,6 +120,7 @@ RmsNorm::RmsNorm(std::int64_t channels, double eps) : eps_(eps) {
 }
 
 torch::Tensor RmsNorm::forward(const torch::Tensor& x) const {
+  RECORD_FUNCTION("m3d::rms_norm", std::vector<c10::IValue>({x}));
   return x * torch::rsqrt(x.square().mean(-1, true) + eps_) * weight;
 }
 
@@ -161,17 +173,24 @@ torch::Tensor activate(torch::Tensor x, const std::string& kind, double negative
   if (kind == "ReLU") return torch::relu_(x);
   if (kind == "LeakyReLU") return torch::leaky_relu_(x, negative_slope);
   if (kind == "SiLU") return torch::silu_(x);
+  if (kind == "ELU") return torch::elu_(x);
   if (kind == "Hardswish") return torch::hardswish_(x);
   if (kind == "GELU") return torch::gelu(x);
   if (kind == "none") return x;
-  throw UserError("unknown activation '" + kind + "' (known: LeakyReLU, ReLU, SiLU, Hardswish, GELU, none)");
+  throw UserError("unknown activation '" + kind + "' (known: LeakyReLU, ReLU, SiLU, ELU, Hardswish, GELU, none)");
+}
+
+ConvolutionShape styled(ConvolutionShape shape, const ConvolutionStyle& style) {
+  shape.bias = false;
+  shape.weight_standardisation = style.weight_standardisation;
+  shape.unbiased_standardisation = style.unbiased_standardisation;
+  if (style.unbiased_standardisation) shape.standardisation_eps = 1e-12;
+  return shape;
 }
 
 ConvolutionBlock::ConvolutionBlock(ConvolutionShape shape, const ConvolutionStyle& style)
     : activation_(style.activation) {
-  shape.bias = false;
-  shape.weight_standardisation = style.weight_standardisation;
-  shape.unbiased_standardisation = style.unbiased_standardisation;
+  shape = styled(shape, style);
   conv_ = register_module("conv", std::make_shared<Convolution>(shape));
   norm_ = register_module("norm", std::make_shared<VolumeNorm>(style.norm, shape.out));
 }

@@ -65,12 +65,16 @@ struct ConvolutionShape {
   std::int64_t groups = 1;
   bool bias = true;
   bool transposed = false;
-  bool weight_standardisation = false;    // each output channel's weight to mean 0, variance 1 (+1e-10) before use
-  bool unbiased_standardisation = false;  // …, by the unbiased variance + 1e-12
+  bool weight_standardisation = false;    // each output channel's weight to mean 0, variance 1 before use
+  double standardisation_eps = 1e-10;     // added to that variance
+  bool unbiased_standardisation = false;  // the variance is the unbiased one
 };
 
 /// A kernel of size k with stride s and padding k/2.
 ConvolutionShape cubic_convolution(std::int64_t in, std::int64_t out, std::int64_t k, std::int64_t s, bool bias);
+
+/// The same of slices.
+ConvolutionShape square_convolution(std::int64_t in, std::int64_t out, std::int64_t k, std::int64_t s, bool bias);
 
 class Convolution : public torch::nn::Module {
  public:
@@ -127,15 +131,19 @@ class VolumeNorm : public torch::nn::Module {
   torch::Tensor running_mean_, running_var_, batches_;  // undefined without running statistics
 };
 
-/// "LeakyReLU" (of slope `negative_slope`), "ReLU", "SiLU" or "Hardswish", in place; "GELU" (erf); "none".
+/// "LeakyReLU" (of slope `negative_slope`), "ReLU", "SiLU", "ELU" or "Hardswish", in place; "GELU" (erf); "none".
 torch::Tensor activate(torch::Tensor x, const std::string& kind, double negative_slope = 0.01);
 
 /// What surrounds a convolution, in the originals' words.
 struct ConvolutionStyle {
   std::string norm = "IN";
   std::string activation = "LeakyReLU";
-  bool weight_standardisation = false, unbiased_standardisation = false;
+  bool weight_standardisation = false;
+  bool unbiased_standardisation = false;  // CoTr's: by the unbiased variance + 1e-12
 };
+
+/// The shape without bias, its weights standardised as the style says.
+ConvolutionShape styled(ConvolutionShape shape, const ConvolutionStyle& style);
 
 /// Convolution without bias, normalisation, activation: children `conv` and `norm`.
 class ConvolutionBlock : public torch::nn::Module {

@@ -97,6 +97,7 @@ Architecture make_architecture(const Variant& variant) {
                           {"decoder_head_embedding_dim", 8},
                           {"mlp_ratios", {2, 2, 2, 2}},
                           {"depths", {1, 1, 1, 1}}};
+  architecture.widths = {{"embed_dims", 40}, {"decoder_head_embedding_dim"}};  // the heads divide 40
   architecture.reduced_patch = {16, 32, 48};
   architecture.divisors = [resolved](const Json& options) {
     const std::int64_t stride = resolved(options).at("patch_stride").at(0);
