@@ -66,8 +66,8 @@ struct ConvolutionShape {
   bool bias = true;
   bool transposed = false;
   bool weight_standardisation = false;    // each output channel's weight to mean 0, variance 1 before use
-  bool unbiased_standardisation = false;  // by the unbiased variance
   double standardisation_eps = 1e-10;     // added to that variance
+  bool unbiased_standardisation = false;  // the variance is the unbiased one
 };
 
 /// A kernel of size k with stride s and padding k/2.
@@ -138,9 +138,12 @@ torch::Tensor activate(torch::Tensor x, const std::string& kind, double negative
 struct ConvolutionStyle {
   std::string norm = "IN";
   std::string activation = "LeakyReLU";
-  bool weight_standardisation = false, unbiased_standardisation = false;
-  double standardisation_eps = 1e-10;
+  bool weight_standardisation = false;
+  bool unbiased_standardisation = false;  // CoTr's: by the unbiased variance + 1e-12
 };
+
+/// The shape without bias, its weights standardised as the style says.
+ConvolutionShape styled(ConvolutionShape shape, const ConvolutionStyle& style);
 
 /// Convolution without bias, normalisation, activation: children `conv` and `norm`.
 class ConvolutionBlock : public torch::nn::Module {

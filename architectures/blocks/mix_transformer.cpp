@@ -1,5 +1,7 @@
 #include "architectures/blocks/mix_transformer.h"
 
+#include <stdexcept>
+
 #include "common/error.h"
 
 namespace m3d {
@@ -34,7 +36,7 @@ MixFeedForward::MixFeedForward(std::int64_t dim, std::int64_t hidden, MixMlp kin
       bn_ = wrapper->register_module("bn", std::make_shared<VolumeNorm>("BN", hidden));
   }
   fc2_ = register_module("fc2", std::make_shared<Linear>(hidden, dim, true));
-  if (kind != MixMlp::skip) return;
+  if (kind != MixMlp::skip && kind != MixMlp::skip_twice) return;
   norm1_ = register_module("norm1", layer_norm(hidden));
   for (const auto* unused : {"norm2", "norm3"}) register_module(unused, layer_norm(hidden));
 }
@@ -60,11 +62,11 @@ torch::Tensor MixFeedForward::inner(const torch::Tensor& tokens, const Grid& gri
     case MixMlp::batch_norm_channels_first:
       return normalised_channels_first(convolved(x, grid), grid);
     case MixMlp::skip:
-      break;
+      return norm1_->forward(convolved(x, grid) + x);
+    case MixMlp::skip_twice:
+      return norm1_->forward(convolved(x, grid) + fc1_->forward(tokens));
   }
-  // The original computes fc1 twice, of the same tokens; its cost is counted so.
-  if (tokens.is_meta()) fc1_->forward(tokens);
-  return norm1_->forward(convolved(x, grid) + x);
+  throw std::logic_error("no such MLP");
 }
 
 torch::Tensor MixFeedForward::forward(const torch::Tensor& tokens, const Grid& grid) {

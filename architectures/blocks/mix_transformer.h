@@ -15,7 +15,8 @@ enum class MixMlp {
   // normalisation differentiates it wrongly for a batch of one (it reads the gradient, which is channels-last with a
   // stride of its own along the batch, as channels-first), and the reference records hold those gradients.
   batch_norm_channels_first,
-  skip  // fc1, LayerNorm of fc1 + dwconv of it, GELU, fc2 (MISSFormer's enhanced one)
+  skip,       // fc1, LayerNorm of fc1 + dwconv of it, GELU, fc2 (MISSFormer's enhanced one)
+  skip_twice  // the same at the released code's cost, which computes fc1 twice
 };
 
 /// Children fc1, dwconv (dwconv, bn), fc2 and, of `skip`, norm1; norm2 and norm3 are in the original's state, unused.

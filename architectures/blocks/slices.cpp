@@ -13,17 +13,11 @@ torch::Tensor stacked(const torch::Tensor& slices, std::int64_t batch) {
 
 }  // namespace
 
-std::vector<torch::Tensor> over_slices(
-    const torch::Tensor& image, const std::function<std::vector<torch::Tensor>(const torch::Tensor& slices)>& forward) {
-  if (image.dim() == 4) return forward(image);
-  auto outputs = forward(slices_of(image));
+std::vector<torch::Tensor> SliceNetwork::run(const torch::Tensor& image, bool coarser) {
+  if (!sliced_ || image.dim() == 4) return forward_slices(image, coarser);
+  auto outputs = forward_slices(slices_of(image), coarser);
   for (auto& output : outputs) output = stacked(output, image.size(0));
   return outputs;
-}
-
-std::vector<torch::Tensor> SliceNetwork::run(const torch::Tensor& image, bool coarser) {
-  if (!sliced_) return forward_slices(image, coarser);
-  return over_slices(image, [&](const torch::Tensor& slices) { return forward_slices(slices, coarser); });
 }
 
 std::vector<torch::Tensor> SliceNetwork::forward(const torch::Tensor& image) { return run(image, is_training()); }

@@ -4,11 +4,6 @@
 
 namespace m3d {
 
-/// Every slice of an image [B, C, D, H, W] through `forward`, as [B*D, C, H, W]; its outputs [B*D, K, h, w] stacked to
-/// [B, K, D, h, w]. An image [B, C, H, W] is taken as it is.
-std::vector<torch::Tensor> over_slices(
-    const torch::Tensor& image, const std::function<std::vector<torch::Tensor>(const torch::Tensor& slices)>& forward);
-
 class SliceNetwork : public Network {
  public:
   /// With `dimensions` 3 nothing is sliced and forward_slices takes and gives volumes: for families that are 2D or 3D

@@ -7,14 +7,6 @@
 namespace m3d {
 namespace {
 
-ConvolutionShape styled(ConvolutionShape shape, const ConvolutionStyle& style) {
-  shape.bias = false;
-  shape.weight_standardisation = style.weight_standardisation;
-  shape.unbiased_standardisation = style.unbiased_standardisation;
-  shape.standardisation_eps = style.standardisation_eps;
-  return shape;
-}
-
 /// One convolution with a shortcut: act(norm1(conv1(x)) + x), the shortcut through a strided 1x1x1 convolution and a
 /// norm where the size changes.
 class BackboneBlock : public torch::nn::Module {

@@ -61,7 +61,8 @@ void register_cotr() {
   architecture.options = cotr_schema();
   architecture.reduced = {{"d_model", 24}, {"backbone_widths", {8, 16}}, {"dim_feedforward", 48},
                           {"nhead", 2},    {"num_encoder_layers", 2},    {"dropout", 0}};
-  architecture.widths = {{"d_model", 12}, {"backbone_widths", 4}, {"dim_feedforward", 4}};
+  // 48: three axes of sines and cosines, and sixteen groups of GN.
+  architecture.widths = {{"d_model", 48}, {"backbone_widths", 16}, {"dim_feedforward"}};
   architecture.reduced_patch = {8, 16, 32};
   architecture.divisors = [](const Json&) { return kCotrDivisors; };
   architecture.outputs = [resolved](const Json& options) { return resolved(options).at("deep_supervision") ? 4 : 1; };

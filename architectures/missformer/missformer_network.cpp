@@ -42,7 +42,7 @@ Missformer::Missformer(const NetworkInput& input, const MissformerConfig& config
   const std::int64_t channels = input.channels == 1 ? kChannels : input.channels;
   backbone_ = register_module(
       "backbone", std::make_shared<MixEncoder>(encoder_stages(channels, config.base_width), config.mlp, MixNames{}));
-  bridge_ = register_module("bridge", std::make_shared<Bridge>(config.base_width));
+  bridge_ = register_module("bridge", std::make_shared<Bridge>(config.base_width, config.bridge_mlp));
   for (std::size_t i = 4; i-- > 0;) {
     const std::int64_t width = config.base_width * kMissformerWidths[i];
     // The stage below expands to half its width; the coarsest one has none below, and layers for twice its own.
@@ -87,7 +87,8 @@ MissformerConfig missformer_config(const Json& options) {
     throw UserError("option 'base_width' must be even: every decoder stage halves its width, got " +
                     std::to_string(config.base_width));
   const std::string mode = options.at("token_mlp_mode");
-  config.mlp = mode == "mix_skip" ? MixMlp::skip : mode == "mix" ? MixMlp::mix : MixMlp::plain;
+  config.bridge_mlp = options.at("released_cost").get<bool>() ? MixMlp::skip_twice : MixMlp::skip;
+  config.mlp = mode == "mix_skip" ? config.bridge_mlp : mode == "mix" ? MixMlp::mix : MixMlp::plain;
   return config;
 }
 

@@ -7,8 +7,9 @@
 namespace m3d {
 
 struct MissformerConfig {
-  std::int64_t base_width = 64;  // the stages have 1, 2, 5 and 8 times this; the original's is fixed
-  MixMlp mlp = MixMlp::skip;     // of encoder and decoder; the bridge's is always `skip`
+  std::int64_t base_width = 64;      // the stages have 1, 2, 5 and 8 times this; the original's is fixed
+  MixMlp mlp = MixMlp::skip;         // of encoder and decoder
+  MixMlp bridge_mlp = MixMlp::skip;  // with the skip, whatever the others
 };
 
 /// Of a resolved option schema.

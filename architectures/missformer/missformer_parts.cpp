@@ -62,14 +62,14 @@ torch::Tensor BridgeAttention::forward(const torch::Tensor& tokens, const std::v
   return proj_->forward(torch::scaled_dot_product_attention(query, kv[0], kv[1]).squeeze(1));
 }
 
-BridgeLayer::BridgeLayer(std::int64_t width) {
+BridgeLayer::BridgeLayer(std::int64_t width, MixMlp mlp) {
   norm1_ = register_module("norm1", std::make_shared<LayerNorm>(width, kNormEps));
   attn_ = register_module("attn", std::make_shared<BridgeAttention>(width));
   norm2_ = register_module("norm2", std::make_shared<LayerNorm>(width, kNormEps));
   for (std::size_t i = 0; i < 4; ++i) {
     const std::int64_t channels = width * kMissformerWidths[i];
     mlps_[i] = register_module("mixffn" + std::to_string(i + 1),
-                               std::make_shared<MixFeedForward>(channels, 4 * channels, MixMlp::skip, 2));
+                               std::make_shared<MixFeedForward>(channels, 4 * channels, mlp, 2));
   }
 }
 
@@ -80,9 +80,9 @@ torch::Tensor BridgeLayer::forward(torch::Tensor tokens, const std::vector<Grid>
   return tokens + joined(levels, tokens.size(2));
 }
 
-Bridge::Bridge(std::int64_t width) : width_(width) {
+Bridge::Bridge(std::int64_t width, MixMlp mlp) : width_(width) {
   for (int i = 1; i <= 4; ++i)
-    layers_.push_back(register_module("bridge_layer" + std::to_string(i), std::make_shared<BridgeLayer>(width)));
+    layers_.push_back(register_module("bridge_layer" + std::to_string(i), std::make_shared<BridgeLayer>(width, mlp)));
 }
 
 std::vector<torch::Tensor> Bridge::forward(const std::vector<std::pair<torch::Tensor, Grid>>& levels) {

@@ -26,7 +26,7 @@ class BridgeAttention : public torch::nn::Module {
 /// x + attn(norm1(x)); the levels of norm2 of it, each in its own width, through an MLP of its own, added.
 class BridgeLayer : public torch::nn::Module {
  public:
-  explicit BridgeLayer(std::int64_t width);
+  BridgeLayer(std::int64_t width, MixMlp mlp);
   torch::Tensor forward(torch::Tensor tokens, const std::vector<Grid>& grids);
 
  private:
@@ -38,7 +38,7 @@ class BridgeLayer : public torch::nn::Module {
 /// Four bridge layers.
 class Bridge : public torch::nn::Module {
  public:
-  explicit Bridge(std::int64_t width);
+  Bridge(std::int64_t width, MixMlp mlp);
   /// Stage tokens, finest first → the same shapes.
   std::vector<torch::Tensor> forward(const std::vector<std::pair<torch::Tensor, Grid>>& levels);
 

@@ -15,6 +15,8 @@ OptionSchema missformer_schema() {
            "MLPs of encoder and decoder: with a depthwise convolution and a skip around it, without the skip, "
            "or plain (which the original names in its code and cannot run)",
            {"mix_skip", "mix", "mlp"}),
+       flag_option("released_cost", false,
+                   "compute the first layer of the MLPs with a skip twice, as the released code does: same result"),
        integer_option("base_width", 64, "width of the first stage, even; the original's is 64", 2)});
 }
 
@@ -33,6 +35,7 @@ std::optional<RecordForm> missformer_record_form(const std::string& name, const 
   form.input.channels = config.get<std::int64_t>("in_channels", 1);
   form.input.classes = config.get<std::int64_t>("num_classes", 9);
   form.options["token_mlp_mode"] = mode_of(config.get<std::string>("token_mlp_mode", "mix_skip"));
+  form.options["released_cost"] = true;
   config.ignore({"encoder_pretrained"});  // the original takes it and does nothing with it
   config.require_all_used();
   form.options = resolver(missformer_schema())(form.options);
@@ -56,7 +59,7 @@ void register_missformer() {
       "  year = {2023},\n  doi = {10.1109/TMI.2022.3230943}\n}";
   architecture.options = missformer_schema();
   architecture.reduced = {{"base_width", 8}};
-  architecture.widths = {{"base_width", 8}};
+  architecture.widths = {{"base_width", 2}};
   architecture.reduced_patch = {2, 32, 64};
   architecture.unused_parameters = {
       "decoder_3.concat_linear", "decoder_3.layer_former", "mlp.norm2",     "mlp.norm3",

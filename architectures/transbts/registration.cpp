@@ -26,6 +26,7 @@ OptionSchema transbts_schema() {
            {"learned", "fixed"}),
        integer_option("patch_dim", 8, "edge of the cube of voxels that becomes a token; the encoder makes it 8", 8, 8),
        choice_option("output", "logits", "the original ends in a softmax", {"logits", "probabilities"}),
+       flag_option("released_cost", false, "run the layers after the fourth, whose result nothing reads"),
        integer_option("linear_encoding_channels", 4,
                       "the original's num_channels, which only sizes a layer that it never uses", 1)});
 }
@@ -43,7 +44,7 @@ std::optional<RecordForm> transbts_record_form(const std::string& name, const Js
     config.copy(key, form.options);
   config.copy("num_channels", form.options, "linear_encoding_channels");
   config.require_all_used();
-  form.options["output"] = "probabilities";
+  form.options["output"] = "probabilities", form.options["released_cost"] = true;
   form.options = resolver(transbts_schema())(form.options);
   return form;
 }
@@ -66,7 +67,7 @@ void register_transbts() {
   architecture.options = transbts_schema();
   architecture.reduced = {{"embedding_dim", 256}, {"num_heads", 4},         {"hidden_dim", 64},
                           {"dropout_rate", 0},    {"attn_dropout_rate", 0}, {"initial_dropout_rate", 0}};
-  architecture.widths = {{"embedding_dim", 256}, {"hidden_dim", 8}};
+  architecture.widths = {{"embedding_dim", 256}, {"hidden_dim"}};
   architecture.reduced_patch = {8, 16, 16};
   architecture.unused_parameters = {"linear_encoding", "pre_head_ln"};
   architecture.divisors = [](const Json&) { return kTransBtsDivisors; };

@@ -137,6 +137,7 @@ TransBtsConfig transbts_config(const Json& options) {
   config.dropout = options.at("dropout_rate"), config.attention_dropout = options.at("attn_dropout_rate");
   config.initial_dropout = options.at("initial_dropout_rate");
   config.fixed_positions = options.at("positional_encoding_type") == "fixed";
+  config.run_unread_layers = options.at("released_cost");
   config.probabilities = options.at("output") == "probabilities";
   config.flatten_dim = config.embedding_dim / 4 * options.at("linear_encoding_channels").get<std::int64_t>();
   return config;

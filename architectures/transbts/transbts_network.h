@@ -11,6 +11,7 @@ struct TransBtsConfig {
   double dropout = 0.1, attention_dropout = 0.1, initial_dropout = 0.2;
   bool fixed_positions = false;
   bool probabilities = false;
+  bool run_unread_layers = false;
   std::int64_t flatten_dim = 512;  // inputs of the unused linear_encoding
 };
 

@@ -96,7 +96,7 @@ torch::Tensor TransBtsUp::forward(const torch::Tensor& volume, const torch::Tens
 }
 
 TransBtsTransformer::TransBtsTransformer(const TransBtsConfig& config)
-    : dropout_(std::make_shared<Dropout>(config.dropout)) {
+    : run_unread_(config.run_unread_layers), dropout_(std::make_shared<Dropout>(config.dropout)) {
   const auto net = register_module("net", std::make_shared<torch::nn::Module>("Sequential"));
   for (std::int64_t i = 0; i < config.layers; ++i) register_layer(i, *net, config);
   register_module("dropout", dropout_);
@@ -130,9 +130,8 @@ torch::Tensor TransBtsTransformer::run(const Layer& layer, torch::Tensor tokens)
 
 torch::Tensor TransBtsTransformer::forward(torch::Tensor tokens) {
   for (std::size_t i = 0; i < kLayersRead; ++i) tokens = run(layers_[i], tokens);
-  // The original computes the other layers too and reads none of them: their cost is counted, nothing else.
   auto unread = tokens;
-  for (std::size_t i = kLayersRead; i < layers_.size() && tokens.is_meta(); ++i) unread = run(layers_[i], unread);
+  for (std::size_t i = kLayersRead; i < layers_.size() && run_unread_; ++i) unread = run(layers_[i], unread);
   return tokens;
 }
 

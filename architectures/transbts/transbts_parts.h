@@ -71,6 +71,7 @@ class TransBtsTransformer : public torch::nn::Module {
   };
   void register_layer(std::int64_t index, torch::nn::Module& net, const TransBtsConfig& config);
   torch::Tensor run(const Layer& layer, torch::Tensor tokens);
+  bool run_unread_;
   std::vector<Layer> layers_;
   std::shared_ptr<Dropout> dropout_;
 };

@@ -66,7 +66,7 @@ void register_unetr() {
       "  year = {2022},\n  eprint = {2103.10504},\n  archiveprefix = {arXiv}\n}";
   architecture.options = unetr_schema();
   architecture.reduced = {{"feature_size", 4}, {"hidden_size", 24}, {"mlp_dim", 48}, {"num_heads", 2}};
-  architecture.widths = {{"feature_size", 2}, {"hidden_size", 12}, {"mlp_dim", 4}};
+  architecture.widths = {{"feature_size"}, {"hidden_size", 12}, {"mlp_dim"}};
   architecture.reduced_patch = {16, 32, 48};
   architecture.unused_parameters = {"norm_cross_attn"};
   architecture.divisors = [resolved](const Json& options) {

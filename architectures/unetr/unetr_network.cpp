@@ -17,16 +17,15 @@ Grid token_grid(const NetworkInput& input, int dimensions) {
           input.patch[2] / kUnetrPatch};
 }
 
-class Unetr : public Network {
+class Unetr : public SliceNetwork {
  public:
   Unetr(const NetworkInput& input, const UnetrConfig& config);
-  std::vector<torch::Tensor> forward(const torch::Tensor& image) override;
-  std::vector<torch::Tensor> forward_all(const torch::Tensor& image) override { return forward(image); }
+  /// Volumes, or slices where the network is 2D.
+  std::vector<torch::Tensor> forward_slices(const torch::Tensor& given, bool coarser) override;
   UnetrTransformer& transformer() { return *vit_; }
 
  private:
   void register_encoders(std::int64_t channels, const UnetrConfig& config);
-  torch::Tensor segment(const torch::Tensor& volume);
   torch::Tensor features(const torch::Tensor& tokens) const;
 
   NetworkInput input_;
@@ -40,7 +39,10 @@ class Unetr : public Network {
 };
 
 Unetr::Unetr(const NetworkInput& input, const UnetrConfig& config)
-    : input_(input), dimensions_(config.style.dimensions), grid_(token_grid(input, dimensions_)) {
+    : SliceNetwork(config.style.dimensions),
+      input_(input),
+      dimensions_(config.style.dimensions),
+      grid_(token_grid(input, dimensions_)) {
   vit_ = register_module("vit", std::make_shared<UnetrTransformer>(input.channels, voxels(grid_), config));
   register_encoders(input.channels, config);
   const std::int64_t width = config.feature_size;
@@ -69,7 +71,8 @@ torch::Tensor Unetr::features(const torch::Tensor& tokens) const {
   return dimensions_ == 3 ? volume : volume.squeeze(2);
 }
 
-torch::Tensor Unetr::segment(const torch::Tensor& given) {
+std::vector<torch::Tensor> Unetr::forward_slices(const torch::Tensor& given, bool) {
+  require_image("UNETR", given, input_);
   const auto volume =
       given.contiguous(dimensions_ == 3 ? at::MemoryFormat::ChannelsLast3d : at::MemoryFormat::ChannelsLast);
   const auto states = vit_->forward(volume);
@@ -78,13 +81,7 @@ torch::Tensor Unetr::segment(const torch::Tensor& given) {
     const int level = 2 - i;
     x = decoders_[i]->forward(x, encoders_[level]->forward(features(states[level])));
   }
-  return out_->forward(decoders_[3]->forward(x, encoder1_->forward(volume)));
-}
-
-std::vector<torch::Tensor> Unetr::forward(const torch::Tensor& image) {
-  require_image("UNETR", image, input_);
-  if (dimensions_ == 3) return {segment(image)};
-  return over_slices(image, [this](const torch::Tensor& slices) { return std::vector{segment(slices)}; });
+  return {out_->forward(decoders_[3]->forward(x, encoder1_->forward(volume)))};
 }
 
 }  // namespace
