@@ -178,8 +178,7 @@ void require_fitting(const NetworkInput& input, const CotrConfig& config) {
 CotrConfig cotr_config(const Json& options) {
   CotrConfig config;
   const bool standardised = options.at("weight_std");
-  config.style = {options.at("norm_cfg"), options.at("activation_cfg"), standardised, /*unbiased=*/standardised,
-                  /*standardisation_eps=*/1e-12};
+  config.style = {options.at("norm_cfg"), options.at("activation_cfg"), standardised, /*unbiased=*/standardised};
   const auto widths = integers_of(options, "backbone_widths", 2);
   const std::int64_t width = options.at("d_model");
   config.widths = {widths[0], widths[1], width, width};
