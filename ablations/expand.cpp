@@ -1,9 +1,14 @@
 #include "ablations/expand.h"
 
 #include <algorithm>
+#include <filesystem>
+#include <map>
 #include <set>
 
+#include "architectures/width.h"
+#include "common/atomic_file.h"
 #include "common/error.h"
+#include "common/hash.h"
 #include "common/nearest_name.h"
 
 namespace m3d {
@@ -162,6 +167,14 @@ bool excludes(const Exclusion& exclusion, const RunConfig& run) {
   return std::all_of(exclusion.match.begin(), exclusion.match.end(), holds);
 }
 
+/// Multiplies an architecture's default widths; widths that are given themselves stay.
+constexpr const char* kWidthFactor = "model.width_factor";
+
+double width_factor_of(const Placed& given) {
+  if (given.value.is_number() && given.value.get<double>() > 0) return given.value.get<double>();
+  throw UserError(given.where + ": width_factor expects a number above 0, got " + given.value.dump());
+}
+
 /// Everything that the runs of one request share.
 struct Plan {
   const SuiteRequest& request;
@@ -201,6 +214,26 @@ void finish_run(RunConfig& run, const Plan& plan, int fold, std::uint64_t seed) 
   run.name = run_name(run, find_architecture(run.architecture), plan.known_axes);
   for (const auto& exclusion : plan.suite.exclude)
     if (run.skip_reason.empty() && excludes(exclusion, run)) run.skip_reason = exclusion.reason;
+}
+
+/// The content of every file of initial weights that a run names.
+void identify_initial_weights(std::vector<RunConfig>& runs) {
+  std::map<std::string, std::string> hashes;
+  for (auto& run : runs) {
+    Json& train = run.settings["train"];
+    const std::string file = train.at("initial_weights"), given = train.at("initial_weights_hash");
+    if (file.empty() && !given.empty())
+      throw UserError("setting train.initial_weights_hash is given without train.initial_weights");
+    if (file.empty()) continue;
+    if (!std::filesystem::is_regular_file(file))
+      throw UserError("setting train.initial_weights: " + file + ": no such file");
+    const auto known = hashes.find(file);
+    const std::string hash =
+        known != hashes.end() ? known->second : hashes.emplace(file, content_hash(read_file(file))).first->second;
+    if (!given.empty() && given != hash)
+      throw UserError("setting train.initial_weights: " + file + " has the hash " + hash + ", not " + given);
+    train["initial_weights_hash"] = hash;
+  }
 }
 
 void skip_repetitions(std::vector<RunConfig>& runs) {
@@ -245,8 +278,11 @@ Json resolve_model(const Architecture& architecture, const Overrides& overrides)
   Json given = Json::object();
   for (const auto& [name, placed] : overrides)
     if (name.starts_with("model.") && architecture.options.has(name.substr(6))) given[name.substr(6)] = placed.value;
-  return architecture.options.resolve(given,
-                                      [&](const std::string& key) { return overrides.at("model." + key).where; });
+  const Json resolved = architecture.options.resolve(
+      given, [&](const std::string& key) { return overrides.at("model." + key).where; });
+  const auto factor = overrides.find(kWidthFactor);
+  return factor == overrides.end() ? resolved
+                                   : scaled_widths(architecture, resolved, width_factor_of(factor->second), given);
 }
 
 void require_known_options(const Overrides& overrides, const Architectures& architectures) {
@@ -254,7 +290,7 @@ void require_known_options(const Overrides& overrides, const Architectures& arch
   for (const auto* architecture : architectures)
     for (const auto& name : architecture->options.names()) known.insert(name);
   for (const auto& [name, placed] : overrides)
-    if (name.starts_with("model.") && !known.contains(name.substr(6)))
+    if (name.starts_with("model.") && name != kWidthFactor && !known.contains(name.substr(6)))
       throw UserError(placed.where + ": " +
                       unknown_name_message("architecture option", name.substr(6), {known.begin(), known.end()}));
 }
@@ -273,6 +309,7 @@ std::vector<RunConfig> expand(const SuiteRequest& request) {
             finish_run(runs.back(), plan, fold, seed);
           }
       }
+  identify_initial_weights(runs);
   skip_repetitions(runs);
   return shard_of(runs, request);
 }

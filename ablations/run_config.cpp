@@ -7,10 +7,16 @@
 namespace m3d {
 namespace {
 
-/// What is measured beside the result, and how often the state is saved, cannot change a result.
+/// What is measured beside the result, how often the state is saved and how much memory there is cannot change a result. Initial weights are
+/// known by their content, wherever they lie.
 Json settings_that_decide(Json settings) {
   settings.erase("profile");
-  if (settings.contains("train")) settings["train"].erase("checkpoint_every_steps");
+  if (!settings.contains("train")) return settings;
+  Json& train = settings["train"];
+  train.erase("checkpoint_every_steps");
+  train.erase("memory_limit_gib");
+  train.erase("initial_weights");
+  if (train.value("initial_weights_hash", "").empty()) train.erase("initial_weights_hash");
   return settings;
 }
 

@@ -41,10 +41,18 @@ std::vector<OptionSpec> schedule_settings() {
       {"train.schedule_by", string, "epoch", "unit in which the schedule advances", {"epoch", "step"}},
       {"train.poly_power", number, 0.9, "exponent of the poly schedule", {}, 0},
       {"train.warmup_steps", integer, 0, "steps of linear warm-up", {}, 0},
-      {"train.epochs", integer, 1000, "epochs", {}, 1},
+      {"train.epochs", integer, 1000, "epochs; 0: evaluate the weights that the network starts with", {}, 0},
       {"train.iterations_per_epoch", integer, 250, "steps an epoch", {}, 1},
       {"train.validation_iterations", integer, 50, "validation batches an epoch (pseudo-Dice)", {}, 0},
+      {"train.memory_limit_gib", number, 0, "a run whose tensors need more is not tried (status oom); 0: what is free", {}, 0},
       {"train.checkpoint_every_steps", integer, 0, "steps between checkpoints; 0: at the ends of epochs only", {}, 0},
+  };
+}
+
+std::vector<OptionSpec> start_settings() {
+  return {
+      {"train.initial_weights", string, "", "file (safetensors, .pt, .pth) to start from; empty: as the original starts"},
+      {"train.initial_weights_hash", string, "", "of that file; filled in, and checked where it is given"},
   };
 }
 
@@ -72,7 +80,7 @@ std::vector<OptionSpec> other_settings() {
 std::vector<OptionSpec> all_settings() {
   std::vector<OptionSpec> all;
   for (const auto& group :
-       {data_settings(), optimiser_settings(), schedule_settings(), loss_settings(), other_settings()})
+       {data_settings(), optimiser_settings(), schedule_settings(), start_settings(), loss_settings(), other_settings()})
     all.insert(all.end(), group.begin(), group.end());
   return all;
 }

@@ -37,7 +37,9 @@ void count_convolution(MacCounts& counts, const at::RecordFunction& call) {
   const auto& weight = tensor(call, 1);
   const bool transposed = call.inputs()[6].toBool();
   const auto positions = transposed ? x : convolution_output(call.inputs());
-  counts.convolution += positions.size(0) * product(positions.sizes().slice(2)) * weight.numel();
+  const std::int64_t macs = positions.size(0) * product(positions.sizes().slice(2)) * weight.numel();
+  counts.convolution += macs;
+  if (transposed) counts.transposed_convolution += macs;
 }
 
 void count_linear(MacCounts& counts, const at::RecordFunction& call) {
@@ -83,6 +85,10 @@ void count_depthwise_convolutions(MacCounts& counts, const at::RecordFunction& c
     counts.convolution += tensor(call, 0).numel() * (weight.numel() / weight.size(0));
 }
 
+void count_normalisation(MacCounts& counts, const at::RecordFunction& call) {
+  counts.normalisation += 2 * tensor(call, 0).numel();
+}
+
 /// Every order is a scan of its own.
 void count_scan(MacCounts& counts, const at::RecordFunction& call) {
   constexpr std::size_t orders = 10;  // its place among the arguments
@@ -102,6 +108,10 @@ Counter counter_of(const std::string& name) {
                                                           {"aten::addmm", count_added_matmul},
                                                           {"aten::baddbmm", count_added_matmul},
                                                           {"aten::scaled_dot_product_attention", count_attention},
+                                                          {"aten::native_group_norm", count_normalisation},
+                                                          {"aten::native_layer_norm", count_normalisation},
+                                                          {"aten::batch_norm", count_normalisation},
+                                                          {"m3d::rms_norm", count_normalisation},
                                                           {"m3d::causal_conv1d", count_causal_convolution},
                                                           {"m3d::depthwise_conv3d", count_depthwise_convolution},
                                                           {"m3d::depthwise_conv3d_multiscale", count_depthwise_convolutions},
@@ -147,14 +157,18 @@ class Watch {
 MacCounts count_macs(const Architecture& architecture, const NetworkInput& input, const Json& options) {
   register_meta_kernels();
   const MetaParameters on_meta;
-  const torch::NoGradGuard no_grad;
   const auto network = architecture.build(input, options, /*seed=*/0);
   network->to(torch::kMeta);
-  network->eval();
   const auto image = torch::empty({1, input.channels, input.patch[0], input.patch[1], input.patch[2]}, torch::kMeta);
+  return count_macs_of_run(*network, image);
+}
+
+MacCounts count_macs_of_run(Network& network, const torch::Tensor& image) {
+  const torch::NoGradGuard no_grad;
+  network.eval();
   Recording counts;
   const Watch watch(counts);
-  network->forward_all(image);
+  network.forward_all(image);
   return counts.counts;
 }
 

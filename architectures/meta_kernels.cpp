@@ -2,6 +2,8 @@
 
 #include <torch/library.h>
 
+#include <array>
+
 namespace m3d {
 namespace {
 
@@ -18,7 +20,7 @@ at::Tensor convolution_meta(const at::Tensor& x, const at::Tensor& weight, const
                         ? (size - 1) * item(stride, i) - 2 * item(padding, i) + reach + item(output_padding, i) + 1
                         : (size + 2 * item(padding, i) - reach - 1) / item(stride, i) + 1);
   }
-  return at::empty(sizes, x.options().device(at::kMeta));
+  return at::empty(sizes, x.options().device(at::kMeta), x.suggest_memory_format());
 }
 
 using ThreeTensors = std::tuple<at::Tensor, at::Tensor, at::Tensor>;
@@ -48,6 +50,49 @@ std::tuple<at::Tensor, at::Tensor> var_mean_meta(const at::Tensor& x, at::Option
   return {at::empty_like(mean), mean};
 }
 
+at::Tensor empty_if(bool wanted, const at::Tensor& like) { return wanted ? at::empty_like(like) : at::Tensor(); }
+
+ThreeTensors convolution_backward_meta(const at::Tensor& gradient, const at::Tensor& x, const at::Tensor& weight,
+                                       at::OptionalIntArrayRef, at::IntArrayRef, at::IntArrayRef, at::IntArrayRef,
+                                       bool, at::IntArrayRef, std::int64_t, std::array<bool, 3> wanted) {
+  return {empty_if(wanted[0], x), empty_if(wanted[1], weight),
+          wanted[2] ? at::empty({gradient.size(1)}, gradient.options()) : at::Tensor()};
+}
+
+/// Of a normalisation with `channels` weights and biases.
+ThreeTensors norm_gradients(const at::Tensor& x, std::int64_t channels, const std::array<bool, 3>& wanted) {
+  const auto of_channels = [&](bool is_wanted) {
+    return is_wanted ? at::empty({channels}, x.options()) : at::Tensor();
+  };
+  return {empty_if(wanted[0], x), of_channels(wanted[1]), of_channels(wanted[2])};
+}
+
+using Optional = std::optional<at::Tensor>;
+
+ThreeTensors batch_norm_backward_meta(const at::Tensor&, const at::Tensor& x, const Optional&, const Optional&,
+                                      const Optional&, const Optional&, const Optional&, bool, double,
+                                      std::array<bool, 3> wanted) {
+  return norm_gradients(x, x.size(1), wanted);
+}
+
+ThreeTensors layer_norm_backward_meta(const at::Tensor&, const at::Tensor& x, at::IntArrayRef shape, const at::Tensor&,
+                                      const at::Tensor&, const Optional&, const Optional&,
+                                      std::array<bool, 3> wanted) {
+  return norm_gradients(x, shape.back(), wanted);
+}
+
+ThreeTensors group_norm_backward_meta(const at::Tensor&, const at::Tensor& x, const at::Tensor&, const at::Tensor&,
+                                      const Optional&, std::int64_t, std::int64_t channels, std::int64_t, std::int64_t,
+                                      std::array<bool, 3> wanted) {
+  return norm_gradients(x, channels, wanted);
+}
+
+at::Tensor index_select_meta(const at::Tensor& x, std::int64_t axis, const at::Tensor& index) {
+  std::vector<std::int64_t> sizes = x.sizes().vec();
+  sizes[static_cast<std::size_t>(axis < 0 ? axis + x.dim() : axis)] = index.numel();
+  return at::empty(sizes, x.options());
+}
+
 at::Tensor safe_softmax_meta(const at::Tensor& x, std::int64_t, std::optional<at::ScalarType> dtype) {
   return at::empty_like(x, x.options().dtype(dtype.value_or(x.scalar_type())));
 }
@@ -69,6 +114,11 @@ void register_meta_kernels() {
     aten.impl("native_group_norm", group_norm_meta);
     aten.impl("var_mean.correction", var_mean_meta);
     aten.impl("_safe_softmax", safe_softmax_meta);
+    aten.impl("index_select", index_select_meta);
+    aten.impl("convolution_backward", convolution_backward_meta);
+    aten.impl("native_batch_norm_backward", batch_norm_backward_meta);
+    aten.impl("native_layer_norm_backward", layer_norm_backward_meta);
+    aten.impl("native_group_norm_backward", group_norm_backward_meta);
     return aten;
   }();
 }

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <torch/torch.h>
@@ -38,6 +39,12 @@ struct ScanOrderUse {
   std::vector<std::int64_t> permutation;
 };
 
+/// An option, an integer or a list of them, that says how many channels there are.
+struct WidthOption {
+  std::string name;
+  std::int64_t multiple = 1;  // that each of them must be of
+};
+
 struct Architecture {
   std::string name;     // "ulike_mamba_3d"
   std::string title;    // as papers print it: "UlikeMamba_3d"
@@ -51,6 +58,11 @@ struct Architecture {
   Json reduced = Json::object();
   /// A patch [D, H, W] for that form, no cube where the network allows; zeros: the divisors, twice along W.
   std::array<std::int64_t, 3> reduced_patch{};
+  /// Together they scale the network (architectures/width.h).
+  std::vector<WidthOption> widths = {};
+  /// Other names under which the original's state lists the same tensors: (regular expression, replacement) turns them
+  /// into the first name.
+  std::vector<std::pair<std::string, std::string>> state_aliases = {};
   /// Parts of the names of parameters that the original holds and never uses.
   std::vector<std::string> unused_parameters = {};
   /// Divisors that each axis of the input [D, H, W] must have, for resolved options.

@@ -1,5 +1,7 @@
 #include "architectures/blocks/layers.h"
 
+#include <ATen/record_function.h>
+
 #include <cmath>
 
 #include "common/error.h"
@@ -114,6 +116,7 @@ RmsNorm::RmsNorm(std::int64_t channels, double eps) : eps_(eps) {
 }
 
 torch::Tensor RmsNorm::forward(const torch::Tensor& x) const {
+  RECORD_FUNCTION("m3d::rms_norm", std::vector<c10::IValue>({x}));
   return x * torch::rsqrt(x.square().mean(-1, true) + eps_) * weight;
 }
 
@@ -121,41 +124,45 @@ VolumeNorm::VolumeNorm(const std::string& kind, std::int64_t channels) : VolumeN
 
 VolumeNorm::VolumeNorm(const VolumeNormShape& given) : shape(given) {
   const auto& [kind, channels, eps, affine, groups, momentum, running] = shape;
-  const bool known = kind == "IN" || kind == "GN" || kind == "BN" || kind == "SyncBN" || kind == "LN";
-  if (!known) throw UserError("unknown normalisation '" + kind + "' (known: IN, GN, BN, SyncBN, LN)");
+  const bool batch = kind == "BN" || kind == "SyncBN";
+  if (!batch && kind != "IN" && kind != "GN" && kind != "LN" && kind != "none")
+    throw UserError("unknown normalisation '" + kind + "' (known: IN, GN, BN, SyncBN, LN, none)");
   if (kind == "GN" && channels % groups != 0)
     throw UserError("normalisation GN has " + std::to_string(groups) + " groups and needs a multiple of " +
                     std::to_string(groups) + " channels, got " + std::to_string(channels));
-  if (affine) {
+  if (affine && kind != "none") {
     weight = register_parameter("weight", new_parameter({channels}));
     bias = register_parameter("bias", new_parameter({channels}));
   }
-  const bool batch = kind == "BN" || kind == "SyncBN";
-  if (!running.value_or(batch) || !(batch || kind == "IN")) return;
+  if (!running.value_or(batch)) return;
   running_mean_ = register_buffer("running_mean", new_parameter({channels}).zero_());
   running_var_ = register_buffer("running_var", new_parameter({channels}).fill_(1));
-  batches_ =
-      register_buffer("num_batches_tracked", torch::zeros({}, torch::dtype(torch::kLong).device(running_mean_.device())));
+  batches_ = register_buffer("num_batches_tracked",
+                             torch::zeros({}, torch::dtype(torch::kLong).device(running_mean_.device())));
+}
+
+torch::Tensor VolumeNorm::by_batch(const torch::Tensor& volume) {
+  const bool own = is_training() || !running_mean_.defined();
+  if (is_training() && batches_.defined()) batches_.add_(1);
+  return torch::batch_norm(volume, weight, bias, running_mean_, running_var_, own, shape.momentum, shape.eps, false);
 }
 
 torch::Tensor VolumeNorm::forward(const torch::Tensor& volume) {
   const auto& [kind, channels, eps, affine, groups, momentum, running] = shape;
+  if (kind == "none") return volume;
   if (kind == "LN") {
     if (volume.size(-1) != weight.size(0))
       throw UserError("normalisation LN works along the last axis, which has " + std::to_string(volume.size(-1)) +
                       " voxels and would need as many as there are channels, " + std::to_string(weight.size(0)));
     return torch::layer_norm(volume, weight.sizes(), weight, bias, 1e-6);
   }
-  const bool tracked = running_mean_.defined();
+  if (kind == "GN") return torch::group_norm(volume, groups, weight, bias, eps);
+  if (kind != "IN") return by_batch(volume);
   // Instance normalisation is group normalisation with a group a channel, which LibTorch computes in channels-last
   // memory for any batch size; its instance_norm would first copy to channels-first.
-  if (kind == "IN" && !tracked) return torch::group_norm(volume, channels, weight, bias, eps);
-  if (kind == "GN") return torch::group_norm(volume, groups, weight, bias, eps);
-  if (kind == "IN" && is_training())
-    return torch::instance_norm(volume, weight, bias, running_mean_, running_var_, true, momentum, eps, false);
-  if (is_training() && tracked) batches_.add_(1);
-  return torch::batch_norm(volume, weight, bias, running_mean_, running_var_, is_training() || !tracked, momentum, eps,
-                           false);
+  if (!running_mean_.defined()) return torch::group_norm(volume, channels, weight, bias, eps);
+  if (!is_training()) return by_batch(volume);
+  return torch::instance_norm(volume, weight, bias, running_mean_, running_var_, true, momentum, eps, false);
 }
 
 torch::Tensor activate(torch::Tensor x, const std::string& kind, double negative_slope) {

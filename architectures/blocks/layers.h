@@ -111,12 +111,12 @@ struct VolumeNormShape {
   bool affine = true;
   std::int64_t groups = 16;                     // of GN
   double momentum = 0.1;                        // of running statistics
-  std::optional<bool> running_statistics = {};  // of IN and BN; by default only BN has them
+  std::optional<bool> running_statistics = {};  // of IN and BN, for use in evaluation; default: BN has them
 };
 
 /// A normalisation of volumes, slices or tokens [B, C, …] by the name that the Ulike and CoTr code give it: IN
 /// (instance), GN (groups), BN and SyncBN (batch; over this process), LN (over the last axis, which must be as long as
-/// there are channels).
+/// there are channels), none.
 class VolumeNorm : public torch::nn::Module {
  public:
   explicit VolumeNorm(const VolumeNormShape& shape);
@@ -126,7 +126,8 @@ class VolumeNorm : public torch::nn::Module {
   torch::Tensor weight, bias;  // undefined unless affine
 
  private:
-  torch::Tensor running_mean_, running_var_, batches_;
+  torch::Tensor by_batch(const torch::Tensor& volume);
+  torch::Tensor running_mean_, running_var_, batches_;  // undefined without running statistics
 };
 
 /// "LeakyReLU" (of slope `negative_slope`), "ReLU", "SiLU", "ELU" or "Hardswish", in place; "GELU" (erf); "none".

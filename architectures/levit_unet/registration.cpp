@@ -31,6 +31,7 @@ void register_levit_unet() {
                           {"depth", {1, 1, 1}},
                           {"decoder_channels", {16, 8, 8}}};
   architecture.reduced_patch = {2, 64, 64};
+  architecture.widths = {{"embed_dim", 8}, {"decoder_channels"}};
   architecture.divisors = [](const Json&) { return std::array<std::int64_t, 3>{1, 32, 32}; };
   architecture.outputs = [](const Json&) { return 1; };
   architecture.build = [resolved](const NetworkInput& input, const Json& options, std::uint64_t seed) {

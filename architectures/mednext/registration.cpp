@@ -24,6 +24,7 @@ Architecture make_architecture(const std::string& name, const std::string& title
   architecture.options = schema;
   architecture.reduced = {{"n_channels", 2}, {"exp_r", {2}}, {"block_counts", {1}}};
   architecture.reduced_patch = {16, 16, 32};
+  architecture.widths = {{"n_channels"}};
   architecture.unused_parameters = {"dummy_tensor"};
   architecture.divisors = [config_of](const Json& options) { return mednext_divisors(config_of(options)); };
   architecture.outputs = [config_of](const Json& options) { return config_of(options).deep_supervision ? 5 : 1; };

@@ -20,9 +20,11 @@ std::vector<OptionSpec> topology_options(bool residual) {
           {"features_per_stage",
            integer_list,
            Json::array(),
-           "widths; one value: of all stages; empty: 32 doubled a stage, at most 320 (2D: 512)",
+           "widths; one value: of all stages; empty: base_features doubled a stage, at most max_features",
            {},
            1},
+          {"base_features", integer, 32, "width at full resolution, where features_per_stage is empty", {}, 1},
+          {"max_features", integer, 320, "largest width, where features_per_stage is empty", {}, 1},
           {"kernel_sizes",
            integer_lists,
            Json::array(),
@@ -118,10 +120,10 @@ std::vector<Triple> triples(const Json& options, const char* name) {
   return all;
 }
 
-Integers planned_features(std::size_t stages, int dimensions) {
+Integers planned_features(const Json& options, std::size_t stages) {
   Integers widths;
-  const std::int64_t most = dimensions == 2 ? 512 : 320;
-  for (std::size_t s = 0; s < stages; ++s) widths.push_back(std::min(std::int64_t{32} << s, most));
+  const std::int64_t base = options.at("base_features"), most = options.at("max_features");
+  for (std::size_t s = 0; s < stages; ++s) widths.push_back(std::min(base << s, most));
   return widths;
 }
 
@@ -144,7 +146,7 @@ void set_stages(NnunetConfig& config, const Json& options, const std::array<std:
   if (n < 2) throw UserError("a U-Net has at least 2 stages, got " + std::to_string(n));
   const auto features = options.at("features_per_stage").get<Integers>();
   config.stages.features =
-      features.empty() ? planned_features(n, config.style.dimensions) : per_stage("features_per_stage", features, n);
+      features.empty() ? planned_features(options, n) : per_stage("features_per_stage", features, n);
   auto kernels = triples(options, "kernel_sizes");
   if (kernels.empty()) kernels = {config.style.dimensions == 2 ? Triple{1, 3, 3} : Triple{3, 3, 3}};
   config.stages.kernels = per_stage("kernel_sizes", kernels, n);

@@ -34,7 +34,10 @@ int outputs_of(const Json& options, bool residual) {
 }
 
 Architecture make_architecture(const std::string& name, const std::string& title, bool residual, const char* conv_op) {
-  const OptionSchema schema = nnunet_schema("option of " + name, residual).with_default("conv_op", conv_op);
+  const bool slices = std::string(conv_op) == "Conv2d";
+  const OptionSchema schema = nnunet_schema("option of " + name, residual)
+                                  .with_default("conv_op", conv_op)
+                                  .with_default("max_features", slices ? 512 : 320);
   const auto resolved = [schema](const Json& options) {
     return schema.resolve(options, [](const std::string& key) { return "options." + key; });
   };
@@ -50,6 +53,12 @@ Architecture make_architecture(const std::string& name, const std::string& title
   architecture.reduced = {{"n_stages", 3}, {"features_per_stage", {4, 8, 16}}};
   if (residual) architecture.reduced["n_blocks_per_stage"] = {1, 1, 2};
   architecture.reduced_patch = {8, 16, 24};
+  architecture.widths = {{"features_per_stage"}, {"base_features"}, {"max_features"}};
+  if (residual) architecture.widths.push_back({"bottleneck_channels"});
+  // The original lists each unit's layers a second time in the order in which they run, and the encoder in the decoder.
+  architecture.state_aliases = {{"^decoder\\.encoder\\.", "encoder."},
+                                {"\\ball_modules\\.0\\.", "conv."},
+                                {"\\ball_modules\\.[1-9]\\.", "norm."}};
   architecture.divisors = [resolved](const Json& options) { return divisors_of(resolved(options)); };
   architecture.outputs = [resolved, residual](const Json& options) { return outputs_of(resolved(options), residual); };
   architecture.build = [resolved, residual](const NetworkInput& input, const Json& options, std::uint64_t seed) {

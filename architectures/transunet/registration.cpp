@@ -34,6 +34,8 @@ void register_transunet() {
                           {"decoder_channels", {8, 8, 8, 8}},
                           {"head_channels", 16}};
   architecture.reduced_patch = {2, 32, 32};
+  // Twelve heads share the transformer's width. The ResNet keeps its own, which follows a factor.
+  architecture.widths = {{"hidden_size", 12}, {"mlp_dim"}, {"decoder_channels"}, {"head_channels"}};
   architecture.divisors = [resolved](const Json& options) {
     const Json all = resolved(options);
     const auto size = all.at("patch_size").get<std::vector<std::int64_t>>();

@@ -43,6 +43,7 @@ Architecture make_architecture(const Preset& preset) {
                           {"depths_en", {1, 1, 1, 1}}, {"depths", {1, 1, 1}}, {"d_state", 2},
                           {"encoder_num_heads", {1, 1, 2, 2}}, {"decoder_num_heads", {2, 1, 1}}, {"mlp_ratio", 2},
                           {"encoder_sr_ratios", {2, 2, 1, 1}}, {"decoder_sr_ratios", {1, 2, 2}}};
+  architecture.widths = {{"encoder_embed_dims", 8}, {"stem_channels", 8}};
   // The released mixers hold state-space parameters of their own for each direction and use only the first ones.
   architecture.unused_parameters = {"_b", "_c"};
   architecture.divisors = [resolved](const Json& options) {

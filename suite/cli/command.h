@@ -19,6 +19,7 @@ void add_evaluate(CLI::App& app, Command& chosen);
 void add_predict(CLI::App& app, Command& chosen);
 void add_report(CLI::App& app, Command& chosen);
 void add_verify(CLI::App& app, Command& chosen);
+void add_weights(CLI::App& app, Command& chosen);
 
 /// The program's version and commit, LibTorch, ITK and the compiler, a line each.
 std::string version_text();

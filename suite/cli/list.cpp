@@ -56,6 +56,7 @@ Json list_architectures() {
                     {"family", architecture.family},
                     {"paper", architecture.paper},
                     {"source", architecture.source},
+                    {"bibtex", architecture.bibtex},
                     {"options", options}});
   }
   return list;

@@ -1,14 +1,17 @@
 // m3d-bench profile: what an architecture costs, counted and, if asked, measured.
 #include <cstdio>
 
-#include "ablations/expand.h"
+#include "architectures/blocks/layers.h"
 #include "architectures/macs.h"
+#include "architectures/width.h"
 #include "common/error.h"
 #include "suite/cli/command.h"
+#include "suite/cli/model_options.h"
 #include "suite/cli/output.h"
+#include "suite/cli/published_costs.h"
 #include "suite/objective/loss.h"
 #include "suite/objective/optimiser.h"
-#include "suite/profile/profile.h"
+#include "suite/profile/memory_prediction.h"
 
 namespace m3d {
 namespace {
@@ -16,6 +19,8 @@ namespace {
 struct ProfileOptions {
   std::string architecture;
   std::vector<std::string> set;
+  std::string match, like, published;
+  std::vector<std::string> like_set;
   std::vector<std::int64_t> patch = {128, 128, 128};
   std::int64_t channels = 1;
   std::int64_t classes = 16;
@@ -25,15 +30,6 @@ struct ProfileOptions {
   bool json = false;
 };
 
-struct Costs {
-  std::int64_t parameters = 0;
-  MacCounts macs;
-};
-
-Costs costs_of(const Architecture& architecture, const NetworkInput& input, const Json& model) {
-  return {count_parameters(architecture, input, model), count_macs(architecture, input, model)};
-}
-
 void require_divisible(const NetworkInput& input, const Architecture& architecture, const Json& model) {
   const auto divisors = architecture.divisors(model);
   for (std::size_t axis = 0; axis < 3; ++axis)
@@ -42,7 +38,8 @@ void require_divisible(const NetworkInput& input, const Architecture& architectu
                       Json(input.patch).dump());
 }
 
-Json costs_json(const Architecture& architecture, const NetworkInput& input, const Json& model, const Costs& costs) {
+Json costs_json(const Architecture& architecture, const NetworkInput& input, const Json& model) {
+  const NetworkCosts costs = count_costs(architecture, input, model);
   return {{"architecture", architecture.name},
           {"title", architecture.title},
           {"model", model},
@@ -51,7 +48,18 @@ Json costs_json(const Architecture& architecture, const NetworkInput& input, con
           {"classes", input.classes},
           {"parameters", costs.parameters},
           {"macs", to_json(costs.macs)},
-          {"scan_state_updates", costs.macs.scan_state_updates}};
+          {"scan_state_updates", costs.macs.scan_state_updates},
+          {"patch_at_128", costs.patch_at_128},
+          {"macs_at_128", to_json(costs.macs_at_128)}};
+}
+
+/// Two levels, which is where the parts that a paper's figure names are.
+void add_modules(const Json& modules, const std::string& indent, std::vector<std::vector<std::string>>& rows) {
+  for (const Json& module : modules) {
+    const auto count = module["parameters"].get<std::int64_t>();
+    rows.push_back({indent + module["module"].get<std::string>(), std::to_string(count), short_count(count)});
+    if (indent.empty() && module.contains("modules")) add_modules(module["modules"], "  ", rows);
+  }
 }
 
 void print_costs(const Json& costs) {
@@ -64,12 +72,17 @@ void print_costs(const Json& costs) {
   add("parameters", costs["parameters"]);
   for (const auto& [name, value] : costs["macs"].items()) add("MACs, " + name, value);
   add("scan state updates", costs["scan_state_updates"]);
+  add("MACs at " + costs["patch_at_128"].dump(), costs["macs_at_128"]["total"]);
+  for (const auto& [name, value] : costs["predicted_memory"].items()) add("predicted " + name, value);
+  print_table(rows);
+  rows.clear();
+  add_modules(costs["parameters_by_module"], "", rows);
+  std::printf("\nparameters by module\n");
   print_table(rows);
 }
 
 /// Steps as the Ulike recipe takes them: Dice and cross-entropy with deep supervision, AdamW.
-MeasuredSpeed measure(const Architecture& architecture, const NetworkInput& input, const Json& model,
-                      const ProfileOptions& options) {
+SpeedRequest request_for(const NetworkInput& input, const ProfileOptions& options) {
   SpeedRequest request;
   request.input = input;
   request.batch_size = options.batch_size;
@@ -82,11 +95,36 @@ MeasuredSpeed measure(const Architecture& architecture, const NetworkInput& inpu
   request.make_optimiser = [](std::vector<torch::Tensor> parameters) {
     return make_optimiser({{"optimiser", "adamw"}}, std::move(parameters));
   };
-  return measure_speed(architecture, model, request);
+  return request;
 }
 
 Json timing_json(const Timing& timing) {
   return {{"median", timing.median}, {"least", timing.least}, {"most", timing.most}};
+}
+
+Json memory_json(const MemoryPrediction& memory) {
+  return {{"parameters_bytes", memory.parameters},
+          {"optimiser_bytes", memory.optimiser},
+          {"activations_bytes", memory.activations},
+          {"training_peak_bytes", memory.training_peak},
+          {"inference_peak_bytes", memory.inference_peak}};
+}
+
+/// Parameters of the module's children and theirs, in their order; children without parameters are left out.
+Json parameters_by_module(const torch::nn::Module& network) {
+  Json modules = Json::array();
+  for (const auto& child : network.named_children()) {
+    const Json inner = parameters_by_module(*child.value());
+    if (count_parameters(*child.value()) == 0) continue;
+    modules.push_back({{"module", child.key()}, {"parameters", count_parameters(*child.value())}});
+    if (!inner.empty()) modules.back()["modules"] = inner;
+  }
+  return modules;
+}
+
+Json parameters_by_module(const Architecture& architecture, const NetworkInput& input, const Json& model) {
+  const MetaParameters on_meta;
+  return parameters_by_module(*architecture.build(input, model, /*seed=*/0));
 }
 
 Json measured_json(const MeasuredSpeed& speed, const ProfileOptions& options) {
@@ -95,8 +133,11 @@ Json measured_json(const MeasuredSpeed& speed, const ProfileOptions& options) {
           {"precision", options.precision},
           {"device", speed.device},
           {"training_step_seconds", timing_json(speed.training_step)},
+          {"training_forward_seconds", timing_json(speed.training_forward)},
+          {"training_backward_seconds", timing_json(speed.training_backward)},
           {"inference_seconds", timing_json(speed.inference)},
           {"peak_memory_bytes", speed.peak_memory_bytes ? Json(*speed.peak_memory_bytes) : Json()},
+          {"peak_tensor_bytes", speed.peak_tensor_bytes ? Json(*speed.peak_tensor_bytes) : Json()},
           {"train_patches_per_second", speed.train_patches_per_second},
           {"inference_voxels_per_second", speed.inference_voxels_per_second}};
 }
@@ -109,26 +150,62 @@ void print_measured(const Json& measured) {
                   timing["least"].get<double>(), timing["most"].get<double>());
     return std::string(text);
   };
-  const Json& memory = measured["peak_memory_bytes"];
+  const auto bytes = [&](const char* name) {
+    return measured[name].is_null() ? "not measurable here" : measured[name].dump() + " bytes";
+  };
   print_table({{"training step", seconds("training_step_seconds")},
+               {"  its forward pass", seconds("training_forward_seconds")},
+               {"  its loss and backward pass", seconds("training_backward_seconds")},
                {"inference, one patch", seconds("inference_seconds")},
-               {"peak memory of training", memory.is_null() ? "not measurable here" : memory.dump() + " bytes"},
+               {"inference, voxels a second", short_count(static_cast<std::int64_t>(
+                                                measured["inference_voxels_per_second"].get<double>()))},
+               {"peak of tensors in training", bytes("peak_tensor_bytes")},
+               {"peak of the process in training", bytes("peak_memory_bytes")},
                {"measured on", measured["device"].get<std::string>()}});
 }
 
+/// The options that are asked for; with --match, widths that meet the other network's budget.
+Json chosen_model(const Architecture& architecture, const NetworkInput& input, const ProfileOptions& options) {
+  const Json model = model_options(architecture, options.set);
+  if (options.match.empty() && options.like.empty()) return model;
+  if (options.match.empty() || options.like.empty())
+    throw UserError("--match and --like belong together: --match parameters --like NAME");
+  const Architecture& other = find_architecture(options.like);
+  const Json other_model = model_options(other, options.like_set);
+  const bool by_parameters = options.match == "parameters";
+  const std::int64_t target =
+      by_parameters ? count_parameters(other, input, other_model) : count_macs(other, input, other_model).total();
+  return match_width(architecture, model, input, by_parameters ? Budget::parameters : Budget::macs, target).options;
+}
+
+/// As they are given to --set, or stand in a suite's `base: model:`.
+void print_widths(const Architecture& architecture, const Json& model) {
+  for (const auto& width : architecture.widths)
+    std::printf("--set %s=%s\n", width.name.c_str(), model.at(width.name).dump().c_str());
+}
+
+int print_published(const std::string& format) {
+  const reports::Table table = published_costs_table();
+  const std::string text = format == "latex" ? to_latex(table) : format == "csv" ? to_csv(table) : to_markdown(table);
+  std::fputs(text.c_str(), stdout);
+  return 0;
+}
+
 int run_profile(const ProfileOptions& options) {
+  if (!options.published.empty()) return print_published(options.published);
+  if (options.architecture.empty())
+    throw UserError("--architecture NAME is missing; m3d-bench list architectures shows the names");
   const Architecture& architecture = find_architecture(options.architecture);
-  const Overrides overrides = parse_assignments(options.set, "--set");
-  for (const auto& [name, placed] : overrides)
-    if (!name.starts_with("model."))
-      throw UserError("--set " + name + ": profile takes the architecture's options only, as in scan=tri");
-  require_known_options(overrides, {&architecture});
-  const Json model = resolve_model(architecture, overrides);
   const NetworkInput input{options.channels, options.classes, {options.patch[0], options.patch[1], options.patch[2]}};
+  const Json model = chosen_model(architecture, input, options);
   require_divisible(input, architecture, model);
-  Json costs = costs_json(architecture, input, model, costs_of(architecture, input, model));
-  if (options.measure) costs["measured"] = measured_json(measure(architecture, input, model, options), options);
+  const SpeedRequest request = request_for(input, options);
+  Json costs = costs_json(architecture, input, model);
+  costs["predicted_memory"] = memory_json(predict_memory(architecture, model, request));
+  costs["parameters_by_module"] = parameters_by_module(architecture, input, model);
+  if (options.measure) costs["measured"] = measured_json(measure_speed(architecture, model, request), options);
   if (options.json) return print_json(costs);
+  if (!options.match.empty()) print_widths(architecture, model);
   print_costs(costs);
   if (options.measure) print_measured(costs["measured"]);
   return 0;
@@ -146,9 +223,17 @@ void add_profile(CLI::App& app, Command& chosen) {
       "Examples:\n"
       "  m3d-bench profile --architecture ulike_mamba_3d --set scan=tri\n"
       "  m3d-bench profile --architecture ulike_mamba_3dmt --patch 32,64,64 --measure\n"
+      "  m3d-bench profile --architecture ulike_none --match parameters --like ulike_mamba_3d\n"
       "  m3d-bench profile --architecture ulike_trans_sra --patch 96,96,96 --channels 4 --classes 3 --json");
-  profile->add_option("--architecture", options->architecture, "name; see list architectures")->required();
+  profile->add_option("--architecture", options->architecture, "name; see list architectures");
+  profile->add_option("--published", options->published,
+                      "instead: the parameters and MACs that papers print, beside what is counted here")
+      ->check(one_of("--published", {"markdown", "latex", "csv"}));
   profile->add_option("--set", options->set, "an option of the architecture, as in scan=tri")->type_name("KEY=VALUE");
+  profile->add_option("--match", options->match, "find widths that cost what --like costs, within 2 %")
+      ->check(one_of("--match", {"parameters", "macs"}));
+  profile->add_option("--like", options->like, "with --match: the network whose budget is to be met");
+  profile->add_option("--like-set", options->like_set, "its options")->type_name("KEY=VALUE");
   profile->add_option("--patch", options->patch, "voxels (default 128,128,128)")
       ->delimiter(',')
       ->expected(3)

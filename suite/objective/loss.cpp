@@ -3,6 +3,7 @@
 #include <cmath>
 #include <stdexcept>
 
+#include "suite/objective/loss_shapes.h"
 #include "suite/objective/region_loss.h"
 #include "suite/objective/softmax_loss.h"
 
@@ -30,6 +31,7 @@ at::Tensor segmentation_loss(const at::Tensor& logits, const at::Tensor& target,
   const bool reduced = logits.scalar_type() == at::kHalf || logits.scalar_type() == at::kBFloat16;
   const at::Tensor exact = reduced ? logits.to(at::kFloat) : logits;
   const at::Tensor flat = exact.flatten(2);
+  if (flat.is_meta()) return loss_shapes(flat, target);
   if (options.region_based) {
     const at::Tensor regions = target.to(exact.scalar_type()).flatten(2);
     return flat.is_cpu() ? fused_region_loss(flat, regions, options) : composite_region_loss(flat, regions, options);
@@ -67,7 +69,7 @@ at::Tensor nearest_exact(const at::Tensor& target, at::IntArrayRef shape) {
     const std::int64_t in = target.size(dimension), out = shape[axis];
     if (in == out) continue;
     const at::Tensor index = at::arange(out, at::TensorOptions().dtype(at::kLong).device(target.device()));
-    result = result.index_select(dimension, at::floor_divide((2 * index + 1) * in, 2 * out));
+    result = result.index_select(dimension, ((2 * index + 1) * in).div(2 * out, "floor"));
   }
   return result;
 }

@@ -48,7 +48,11 @@ struct MeasuredSpeed {
   /// timed training steps (Linux's VmHWM, reset through /proc/self/clear_refs; absent where that cannot be written).
   /// CUDA: the allocator's peak.
   std::optional<std::int64_t> peak_memory_bytes;
+  /// The most bytes of tensors alive during a training step (CPU: counted in a step that is not timed).
+  std::optional<std::int64_t> peak_tensor_bytes;
   Timing training_step;                    // of a batch: forward, loss, backward, update
+  Timing training_forward;                 // its forward pass
+  Timing training_backward;                // its loss and backward pass
   Timing inference;                        // of one patch: forward
   double train_patches_per_second = 0;     // batch size / median seconds of a step
   double inference_voxels_per_second = 0;  // patch voxels / median seconds of a forward pass
@@ -60,8 +64,9 @@ MeasuredSpeed measure_speed(const Architecture& architecture, const Json& option
 
 /// The `macs` object of record.json.
 Json to_json(const MacCounts& macs);
-/// The `profile` object of record.json; `speed` and `train_seconds` null where they are absent.
-Json profile_json(const NetworkCosts& costs, const std::optional<MeasuredSpeed>& speed,
-                  const std::optional<double>& train_seconds);
+/// The `profile` object of record.json with what is counted; all that is measured or predicted is null.
+Json profile_json(const NetworkCosts& costs);
+/// Puts what was measured into it.
+void add_speed(Json& profile, const MeasuredSpeed& speed);
 
 }  // namespace m3d

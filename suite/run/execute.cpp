@@ -1,12 +1,16 @@
 #include "suite/run/execute.h"
 
+#include <cstdio>
+
 #include "common/atomic_file.h"
 #include "common/error.h"
+#include "common/hash.h"
 #include "common/interrupt.h"
 #include "common/log.h"
 #include "common/utc_now.h"
 #include "suite/evaluate/evaluate_folders.h"
-#include "suite/profile/profile.h"
+#include "suite/profile/memory_prediction.h"
+#include "suite/profile/resident_memory.h"
 #include "suite/run/predict.h"
 #include "suite/run/provenance.h"
 #include "suite/run/recipe.h"
@@ -14,10 +18,24 @@
 #include "suite/train/device.h"
 #include "suite/train/numeric_failure.h"
 #include "suite/train/trainer.h"
+#include "suite/weights/match_weights.h"
 
 namespace m3d {
 namespace fs = std::filesystem;
 namespace {
+
+/// The network as training starts: the original's initialisation, or the weights of a file.
+std::shared_ptr<Network> initial_network(const RunConfig& config, const TrainSettings& train,
+                                         const NetworkInput& input) {
+  const Architecture& architecture = find_architecture(config.architecture);
+  auto network = architecture.build(input, config.model, config.seed);
+  const std::string& file = train.initial_weights;
+  if (file.empty()) return network;
+  if (content_hash(read_file(file)) != train.initial_weights_hash)
+    throw UserError("setting train.initial_weights: " + file + " has changed since the run was planned");
+  fill_network(*network, architecture, read_state_file(file).tensors, file);
+  return network;
+}
 
 class RunExecution {
  public:
@@ -31,15 +49,17 @@ class RunExecution {
 
   void run(RunResult& result) {
     write_run_description(folder_, config_, data_, input_.patch);
+    result.profile = costs();
+    require_memory(result.profile);
     const double train_seconds = train_and_predict();
     result.metrics = evaluate();
-    result.profile = profile(train_seconds);
+    add_measurements(result.profile, train_seconds);
   }
 
  private:
   /// The network lives here only, so that its memory is free when the profile is taken.
   double train_and_predict() {
-    const std::shared_ptr<Network> network = architecture_.build(input_, config_.model, config_.seed);
+    const std::shared_ptr<Network> network = initial_network(config_, settings_.train, input_);
     const TrainingRecipe recipe = training_recipe(config_, settings_, data_, input_.patch);
     const TrainingResult trained = train(*network, target_spec_of(data_.dataset()), recipe, folder_, config_.name);
     if (settings_.infer.checkpoint == "best") load_weights(folder_ / "best.pt", *network);
@@ -69,13 +89,36 @@ class RunExecution {
     return metrics_json(evaluation);
   }
 
-  Json profile(double train_seconds) {
-    const NetworkCosts costs = count_costs(architecture_, input_, config_.model);
-    std::optional<MeasuredSpeed> speed;
-    if (settings_.profile.enabled)
-      speed = measure_speed(architecture_, config_.model,
-                            speed_request(config_, settings_, input_, data_.dataset().region_based));
-    return profile_json(costs, speed, train_seconds);
+  SpeedRequest request() const {
+    return speed_request(config_, settings_, input_, data_.dataset().region_based);
+  }
+
+  /// What is known before the run: also a run that memory does not suffice for has it in its record.
+  Json costs() const {
+    Json profile = profile_json(count_costs(architecture_, input_, config_.model));
+    if (config_.precision == "fp32")
+      profile["predicted_tensor_bytes"] = predict_memory(architecture_, config_.model, request()).training_peak;
+    return profile;
+  }
+
+  void add_measurements(Json& profile, double train_seconds) const {
+    profile["train_seconds"] = train_seconds;
+    if (settings_.profile.enabled) add_speed(profile, measure_speed(architecture_, config_.model, request()));
+  }
+
+  /// A machine that swaps is lost for hours: what cannot fit is not tried.
+  void require_memory(const Json& profile) const {
+    constexpr double gibibyte = 1024.0 * 1024 * 1024;
+    const double limit = settings_.train.memory_limit_gib * gibibyte;
+    const auto free = config_.device == "cpu" ? available_bytes() : std::nullopt;  // a GPU says so itself
+    const double available = limit > 0 ? limit : free ? static_cast<double>(*free) : 0;
+    const Json& predicted = profile.at("predicted_tensor_bytes");
+    if (available == 0 || predicted.is_null() || predicted.get<double>() <= available) return;
+    char text[160];
+    std::snprintf(text, sizeof text, "training needs %.3g GiB for its tensors and %.3g GiB are %s; not tried",
+                  predicted.get<double>() / gibibyte, available / gibibyte,
+                  limit > 0 ? "allowed (train.memory_limit_gib)" : "free");
+    throw OutOfMemory(text);
   }
 
   const RunConfig& config_;
@@ -102,7 +145,7 @@ PreparedRun prepare_run(const RunConfig& config, DataCache& cache) {
   prepared.input =
       network_input(config, prepared.settings.data, prepared.data->dataset(), prepared.data->split().training);
   prepared.data->training();
-  find_architecture(config.architecture).build(prepared.input, config.model, config.seed);
+  initial_network(config, prepared.settings.train, prepared.input);
   return prepared;
 }
 

@@ -48,6 +48,10 @@ struct SuiteOutcome {
 /// another process holds a run's folder. Throws Interrupted after a signal, with the state saved.
 SuiteOutcome execute_runs(std::vector<PlannedRun>& runs, const HarnessOptions& options);
 
+/// The network of a run with its weights: `checkpoint` is "final", "best" or empty (the one the run predicts with).
+/// Throws UserError for a folder that is no run.
+std::shared_ptr<Network> network_of_run(const std::filesystem::path& run_folder, const std::string& checkpoint);
+
 /// Segments every case of `input` (nnU-Net names: <case>_0000.nii.gz, …) with the weights of a finished run and writes
 /// `output`/<case>.nii.gz. Throws UserError for a folder that is no finished run and for missing channels.
 void predict_folder(const std::filesystem::path& run_folder, const std::filesystem::path& input,

@@ -55,6 +55,15 @@ std::vector<CaseFiles> cases_in(const fs::path& folder, const Dataset& dataset) 
   return sorted;
 }
 
+std::shared_ptr<Network> network_of(const fs::path& folder, const RunConfig& config, const PredictionContext& context,
+                                    const std::string& checkpoint) {
+  const NetworkInput input{static_cast<std::int64_t>(context.dataset.channel_names.size()),
+                           target_spec_of(context.dataset).channels(), context.patch};
+  auto network = find_architecture(config.architecture).build(input, config.model, config.seed);
+  load_weights(folder / (checkpoint == "best" ? "best.pt" : "checkpoint.pt"), *network);
+  return network;
+}
+
 Predictor predictor_of(const fs::path& folder, const RunConfig& config, const PredictionContext& context) {
   Predictor predictor;
   predictor.dataset = context.dataset;
@@ -62,10 +71,7 @@ Predictor predictor_of(const fs::path& folder, const RunConfig& config, const Pr
   predictor.settings = read_settings(config.settings).infer;
   predictor.device = config.device;
   predictor.precision = config.precision;
-  const NetworkInput input{static_cast<std::int64_t>(context.dataset.channel_names.size()),
-                           target_spec_of(context.dataset).channels(), context.patch};
-  predictor.network = find_architecture(config.architecture).build(input, config.model, config.seed);
-  load_weights(folder / (predictor.settings.checkpoint == "best" ? "best.pt" : "checkpoint.pt"), *predictor.network);
+  predictor.network = network_of(folder, config, context, predictor.settings.checkpoint);
   predictor.network->to(torch_device(config.device));
   return predictor;
 }
@@ -79,6 +85,12 @@ void require_done(const fs::path& folder, const RunConfig& config) {
 }
 
 }  // namespace
+
+std::shared_ptr<Network> network_of_run(const fs::path& run_folder, const std::string& checkpoint) {
+  const RunConfig config = read_run_config(run_folder);
+  const std::string chosen = checkpoint.empty() ? read_settings(config.settings).infer.checkpoint : checkpoint;
+  return network_of(run_folder, config, read_prediction_context(run_folder), chosen);
+}
 
 LabelImage Predictor::labels_of(const PreparedCase& prepared) const {
   const torch::NoGradGuard no_gradients;

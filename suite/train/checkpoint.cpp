@@ -5,6 +5,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "architectures/network_state.h"
 #include "common/atomic_file.h"
 #include "common/error.h"
 
@@ -16,17 +17,9 @@ using Dictionary = c10::impl::GenericDict;
 
 Dictionary new_dictionary() { return Dictionary(c10::StringType::get(), c10::AnyType::get()); }
 
-/// Parameters, then buffers, in registration order: what the file holds and what loading fills.
-std::vector<std::pair<std::string, torch::Tensor>> named_tensors(const Network& network) {
-  std::vector<std::pair<std::string, torch::Tensor>> tensors;
-  for (const auto& item : network.named_parameters()) tensors.emplace_back(item.key(), item.value());
-  for (const auto& item : network.named_buffers()) tensors.emplace_back(item.key(), item.value());
-  return tensors;
-}
-
 c10::IValue weights_of(const Network& network) {
   c10::Dict<std::string, torch::Tensor> weights;
-  for (const auto& [name, tensor] : named_tensors(network))
+  for (const auto& [name, tensor] : state_of(network))
     weights.insert(name, tensor.detach().to(torch::kCPU).contiguous());
   return weights;
 }
@@ -34,7 +27,7 @@ c10::IValue weights_of(const Network& network) {
 void fill_weights(const c10::IValue& saved, Network& network) {
   const torch::NoGradGuard no_gradients;
   const auto weights = saved.toGenericDict();
-  const auto tensors = named_tensors(network);
+  const auto tensors = state_of(network);
   if (weights.size() != tensors.size()) throw RunError("it holds the weights of another network");
   for (const auto& [name, tensor] : tensors) {
     const auto found = weights.find(name);

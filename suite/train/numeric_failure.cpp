@@ -91,7 +91,9 @@ thread_local OperatorWatch* OperatorWatch::current_ = nullptr;
 }  // namespace
 
 bool is_out_of_memory(const std::exception& error) {
-  if (dynamic_cast<const std::bad_alloc*>(&error) || dynamic_cast<const c10::OutOfMemoryError*>(&error)) return true;
+  if (dynamic_cast<const OutOfMemory*>(&error) || dynamic_cast<const std::bad_alloc*>(&error) ||
+      dynamic_cast<const c10::OutOfMemoryError*>(&error))
+    return true;
   const std::string_view message = error.what();
   return message.find("DefaultCPUAllocator") != std::string_view::npos ||
          message.find("out of memory") != std::string_view::npos;

@@ -14,6 +14,12 @@ class Diverged : public RunError {
   using RunError::RunError;
 };
 
+/// Memory would not suffice: the run's status is "oom" though nothing was tried.
+class OutOfMemory : public RunError {
+ public:
+  using RunError::RunError;
+};
+
 /// Memory ran out while computing: the run's status is "oom". LibTorch reports it in several ways.
 bool is_out_of_memory(const std::exception& error);
 

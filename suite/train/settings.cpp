@@ -45,11 +45,14 @@ TrainSettings read_train(const Section& section) {
   section.read("iterations_per_epoch", train.iterations_per_epoch);
   section.read("validation_iterations", train.validation_iterations);
   section.read("checkpoint_every_steps", train.checkpoint_every_steps);
+  section.read("memory_limit_gib", train.memory_limit_gib);
   section.read("gradient_clip", train.gradient_clip);
   section.read("deep_supervision", train.deep_supervision);
   section.read("batch_dice", train.batch_dice);
   section.read("dice_weight", train.dice_weight);
   section.read("cross_entropy_weight", train.cross_entropy_weight);
+  section.read("initial_weights", train.initial_weights);
+  section.read("initial_weights_hash", train.initial_weights_hash);
   return train;
 }
 
@@ -78,6 +81,8 @@ RunSettings read_settings(const Json& settings) {
   if (!result.data.patch.empty() && result.data.patch.size() != 3)
     throw UserError("setting data.patch: expected three sizes [D, H, W], got " +
                     std::to_string(result.data.patch.size()));
+  if (result.infer.checkpoint == "best" && result.train.epochs == 0)
+    throw UserError("setting infer.checkpoint: 'best' needs train.epochs of at least 1");
   if (result.infer.checkpoint == "best" && result.train.validation_iterations == 0)
     throw UserError(
         "setting infer.checkpoint: 'best' needs train.validation_iterations of at least 1 (the best epoch is chosen by "

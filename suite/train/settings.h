@@ -24,11 +24,14 @@ struct TrainSettings {
   std::int64_t iterations_per_epoch = 1;
   std::int64_t validation_iterations = 0;
   std::int64_t checkpoint_every_steps = 0;  // 0: at the ends of epochs only
+  double memory_limit_gib = 0;              // 0: what is free
   double gradient_clip = 0;                 // 0: none
   bool deep_supervision = true;
   bool batch_dice = false;
   double dice_weight = 1;
   double cross_entropy_weight = 1;
+  std::string initial_weights;       // file; empty: none
+  std::string initial_weights_hash;  // content_hash of it
   std::int64_t total_steps() const { return epochs * iterations_per_epoch; }
 };
 

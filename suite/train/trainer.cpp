@@ -40,6 +40,9 @@ class Trainer {
     resume();
     BatchLoader loader(recipe_.draw, state_.step, recipe_.total_steps());
     while (state_.step < recipe_.total_steps()) run_epoch(loader);
+    // A recipe without epochs keeps the weights that it was given.
+    if (recipe_.total_steps() == 0)
+      save_checkpoint(checkpoint_file(), network_, *optimiser_, state_, recipe_.hash);
     double seconds = 0;
     for (const LogRow& row : state_.rows) seconds += row.seconds.value_or(0);
     return {state_.step, seconds};

@@ -2,9 +2,9 @@
 
 #include <cmath>
 #include <map>
-#include <set>
 
 #include "architectures/macs.h"
+#include "architectures/network_state.h"
 #include "architectures/record_forms.h"
 #include "common/error.h"
 #include "common/random.h"
@@ -17,22 +17,10 @@ namespace {
 constexpr double kTolerance = 1e-6;
 constexpr double kZeroGradient = 1e-12;  // of the record's largest mean |gradient|
 
-using NamedTensors = std::vector<std::pair<std::string, torch::Tensor>>;
-
-/// The original's state: parameters and floating-point buffers, module by module, each tensor under its first name.
-NamedTensors state_of(const torch::nn::Module& root) {
-  NamedTensors state;
-  std::set<const void*> seen;
-  const auto add = [&](const std::string& name, const torch::Tensor& tensor) {
-    if (tensor.is_floating_point() && seen.insert(tensor.unsafeGetTensorImpl()).second) state.emplace_back(name, tensor);
-  };
-  for (const auto& module : root.named_modules()) {
-    const std::string prefix = module.key().empty() ? "" : module.key() + ".";
-    for (const auto& parameter : module.value()->named_parameters(/*recurse=*/false))
-      add(prefix + parameter.key(), parameter.value());
-    for (const auto& buffer : module.value()->named_buffers(/*recurse=*/false))
-      add(prefix + buffer.key(), buffer.value());
-  }
+/// Integer buffers are not in the records.
+NamedTensors floating_state_of(const torch::nn::Module& module) {
+  NamedTensors state = state_of(module);
+  std::erase_if(state, [](const auto& item) { return !item.second.is_floating_point(); });
   return state;
 }
 
@@ -52,10 +40,10 @@ torch::Tensor input_of(const std::string& name, const std::vector<std::int64_t>&
   return input.reshape(shape);
 }
 
-/// Integer and kept buffers stay as built.
+/// Kept buffers stay as built.
 void fill_state(torch::nn::Module& module, const std::string& kept) {
   const torch::NoGradGuard no_grad;
-  for (auto& [name, tensor] : state_of(module)) {
+  for (auto& [name, tensor] : floating_state_of(module)) {
     const std::string last = name.substr(name.rfind('.') + 1);
     if (!kept.empty() && kept.find(last) != std::string::npos) continue;
     tensor.copy_(filled(name, tensor.sizes()));
@@ -65,7 +53,7 @@ void fill_state(torch::nn::Module& module, const std::string& kept) {
 std::string shape_text(torch::IntArrayRef sizes) { return Json(sizes.vec()).dump(); }
 
 void compare_table(RecordComparison& compare, const torch::nn::Module& module, const Json& parameters) {
-  const auto state = state_of(module);
+  const auto state = floating_state_of(module);
   const Json& table = parameters.at("tensors");
   for (std::size_t i = 0; i < std::max(state.size(), table.size()); ++i) {
     const std::string ours = i < state.size() ? state[i].first + " " + shape_text(state[i].second.sizes()) : "nothing";

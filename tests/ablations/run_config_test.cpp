@@ -75,7 +75,7 @@ TEST_CASE("a damaged config.yaml is a user error that names the key") {
   json["fold"] = "zero";
   REQUIRE_THROWS_WITH(RunConfig::from_json(json, "config.yaml"), Contains("'fold' has a wrong type"));
   json = example().to_json();
-  json["settings"]["train"]["epochs"] = 0;
+  json["settings"]["train"]["epochs"] = -1;
   REQUIRE_THROWS_WITH(RunConfig::from_json(json, "config.yaml"), Contains("train.epochs") && Contains("out of range"));
 }
 

@@ -7,23 +7,15 @@
 
 #include "architectures/macs.h"
 #include "architectures/registry.h"
+#include "architectures/width.h"
 #include "common/error.h"
+#include "tests/architectures/reduced_form.h"
 #include "tests/catch.h"
 
 using namespace m3d;
+using namespace m3d::test;
 
 namespace {
-
-Json tiny_options(const Architecture& architecture) {
-  return architecture.options.resolve(architecture.reduced, [](const std::string& key) { return key; });
-}
-
-/// The family's patch; else one step of the divisors along D and H, two along W.
-NetworkInput tiny_input(const Architecture& architecture, const Json& options) {
-  if (architecture.reduced_patch[0] > 0) return {2, 3, architecture.reduced_patch};
-  const auto divisors = architecture.divisors(options);
-  return {2, 3, {divisors[0], divisors[1], 2 * divisors[2]}};
-}
 
 torch::Tensor image_for(const NetworkInput& input) {
   torch::set_num_threads(1);  // so small that a second thread only waits
@@ -31,13 +23,18 @@ torch::Tensor image_for(const NetworkInput& input) {
   return torch::randn({2, input.channels, input.patch[0], input.patch[1], input.patch[2]});
 }
 
-std::shared_ptr<Network> tiny_network(const Architecture& architecture, std::uint64_t seed = 3) {
-  const Json options = tiny_options(architecture);
-  return architecture.build(tiny_input(architecture, options), options, seed);
+/// In evaluation mode.
+std::shared_ptr<Network> reduced_network(const Architecture& architecture, std::uint64_t seed = 3) {
+  const Json options = reduced_options(architecture);
+  const auto network = architecture.build(reduced_input(architecture, options), options, seed);
+  network->eval();
+  return network;
 }
 
-/// Trains one step's gradient of the sum of squares of all outputs.
+/// One training step's gradient of the sum of squares of all outputs, with the same dropout every time.
 std::vector<torch::Tensor> gradients(Network& network, const torch::Tensor& image) {
+  network.train();
+  torch::manual_seed(2);
   network.zero_grad();
   torch::Tensor loss = torch::zeros({});
   for (const auto& output : network.forward(image)) loss = loss + output.square().mean();
@@ -64,19 +61,18 @@ TEST_CASE("every network keeps the promises of its registration", "[network]") {
     const Architecture& architecture = find_architecture(name);
     CHECK_FALSE(architecture.paper.empty());
     CHECK_FALSE(architecture.source.empty());
-    const Json options = tiny_options(architecture);
-    const NetworkInput input = tiny_input(architecture, options);
+    const Json options = reduced_options(architecture);
+    const NetworkInput input = reduced_input(architecture, options);
     const auto image = image_for(input);
-    const auto network = tiny_network(architecture);
+    const auto network = reduced_network(architecture);
 
     const std::vector<std::int64_t> full{2, 3, input.patch[0], input.patch[1], input.patch[2]};
-    network->eval();
     const auto evaluated = network->forward(image);
     REQUIRE(evaluated.size() == 1);
     CHECK(evaluated[0].sizes().vec() == full);
     CHECK(torch::equal(evaluated[0], network->forward(image)[0]));
-    CHECK(torch::equal(evaluated[0], tiny_network(architecture)->forward_all(image)[0]));
-    CHECK_FALSE(torch::equal(evaluated[0], tiny_network(architecture, 4)->forward_all(image)[0]));
+    CHECK(torch::equal(evaluated[0], reduced_network(architecture)->forward_all(image)[0]));
+    CHECK_FALSE(torch::equal(evaluated[0], reduced_network(architecture, 4)->forward_all(image)[0]));
 
     network->train();
     const auto outputs = network->forward(image);
@@ -92,8 +88,8 @@ TEST_CASE("gradients reach every parameter that the forward uses, and repeat to 
   for (const auto& name : architecture_names()) {
     INFO(name);
     const Architecture& architecture = find_architecture(name);
-    const auto network = tiny_network(architecture);
-    const auto image = image_for(tiny_input(architecture, tiny_options(architecture)));
+    const auto network = reduced_network(architecture);
+    const auto image = image_for(reduced_input(architecture, reduced_options(architecture)));
     const auto first = gradients(*network, image), second = gradients(*network, image);
     const auto parameters = network->named_parameters();
     int reached = 0;
@@ -118,8 +114,8 @@ TEST_CASE("a network's state goes through a file and back", "[network]") {
   for (const auto& name : architecture_names()) {
     INFO(name);
     const Architecture& architecture = find_architecture(name);
-    const auto image = image_for(tiny_input(architecture, tiny_options(architecture)));
-    auto saved = tiny_network(architecture), loaded = tiny_network(architecture, 99);
+    const auto image = image_for(reduced_input(architecture, reduced_options(architecture)));
+    auto saved = reduced_network(architecture), loaded = reduced_network(architecture, 99);
     std::stringstream file;
     torch::save(std::static_pointer_cast<torch::nn::Module>(saved), file);
     auto target = std::static_pointer_cast<torch::nn::Module>(loaded);
@@ -132,11 +128,43 @@ TEST_CASE("multiply-accumulates and parameters are counted without building the 
   for (const auto& name : architecture_names()) {
     INFO(name);
     const Architecture& architecture = find_architecture(name);
-    const Json options = tiny_options(architecture);
-    const NetworkInput input = tiny_input(architecture, options);
+    const Json options = reduced_options(architecture);
+    const NetworkInput input = reduced_input(architecture, options);
     const MacCounts counts = count_macs(architecture, input, options);
     CHECK(counts.convolution > 0);
     CHECK(counts.total() == counts.convolution + counts.linear + counts.attention + counts.scan);
-    CHECK(count_parameters(architecture, input, options) == count_parameters(*tiny_network(architecture)));
+    CHECK(counts.transposed_convolution <= counts.convolution);
+    CHECK(counts.normalisation > 0);
+    CHECK(counts == count_macs_of_run(*reduced_network(architecture), image_for(input).narrow(0, 0, 1)));
+    CHECK(count_parameters(architecture, input, options) == count_parameters(*reduced_network(architecture)));
   }
+}
+
+TEST_CASE("every network has a width, and a wider or narrower one meets another's budget within 2 %", "[width]") {
+  for (const auto& name : architecture_names()) {
+    INFO(name);
+    const Architecture& architecture = find_architecture(name);
+    const Json options = reduced_options(architecture);
+    const NetworkInput input = reduced_input(architecture, options);
+    REQUIRE_FALSE(architecture.widths.empty());
+    const Json twice = scaled_widths(architecture, options, 2, Json::object());
+    const std::int64_t parameters = count_parameters(architecture, input, options);
+    const std::int64_t wide = count_parameters(architecture, input, twice);
+    CHECK(wide > parameters);
+    const WidthMatch match = match_width(architecture, options, input, Budget::parameters, wide);
+    CHECK(std::abs(static_cast<double>(match.reached - wide)) <= 0.02 * static_cast<double>(wide));
+    CHECK(count_parameters(architecture, input, match.options) == match.reached);
+  }
+}
+
+TEST_CASE("a control meets a budget of multiply-accumulates, and an impossible budget is refused", "[width]") {
+  const Architecture& control = find_architecture("ulike_none");
+  const Json options = control.options.resolve(Json::object(), [](const std::string& key) { return key; });
+  const NetworkInput input{1, 16, {32, 64, 64}};
+  const Architecture& mamba = find_architecture("ulike_mamba_3d");
+  const std::int64_t target = count_macs(mamba, input, options).total();
+  const WidthMatch match = match_width(control, options, input, Budget::macs, target);
+  CHECK(std::abs(static_cast<double>(match.reached - target)) <= 0.02 * static_cast<double>(target));
+  CHECK(match.options.at("mixer") == "none");
+  CHECK_THROWS_WITH(match_width(control, options, input, Budget::parameters, 10), Catch::Contains("the nearest has"));
 }

@@ -129,3 +129,43 @@ TEST_CASE("a damaged record is reported, repeated on request, and leaves the oth
   CHECK(Json::parse(read_file(records[0])).at("status") == "ok");
   CHECK(Json::parse(read_file(records[1])).at("metrics") == Json::parse(untouched).at("metrics"));
 }
+
+TEST_CASE("exported weights start another run, which predicts the same without training") {
+  const Finished& all = finished();
+  fs::path source;
+  for (const auto& record : all.records("finished"))
+    if (Json::parse(read_file(record)).at("axes").at("scan") == "single") source = record.parent_path();
+  for (const std::string file : {"weights.safetensors", "weights.pt"}) {
+    INFO(file);
+    const Outcome exported = run(all.place, {"export-weights", "--run", source.string(), "--output", file});
+    INFO(exported.err);
+    REQUIRE(exported.exit_code == 0);
+    auto arguments = Finished::smoke("from-" + file);
+    for (const std::string argument : {"--axis", "scan=[single]", "--set", "train.epochs=0"})
+      arguments.push_back(argument);
+    arguments.push_back("train.initial_weights=" + file);
+    const Outcome evaluated = run(all.place, arguments);
+    INFO(evaluated.err);
+    REQUIRE(evaluated.exit_code == 0);
+    const auto records = all.records("from-" + file);
+    REQUIRE(records.size() == 1);
+    CHECK(Json::parse(read_file(records[0])).at("metrics") ==
+          Json::parse(read_file(source / "record.json")).at("metrics"));
+  }
+}
+
+TEST_CASE("weights that do not fit are refused with the list of tensors, and nothing is written") {
+  const Finished& all = finished();
+  run(all.place, {"export-weights", "--run", all.records("finished")[0].parent_path().string(), "--output", "w.pt"});
+  const Outcome refused =
+      run(all.place, {"import-weights", "--weights", "w.pt", "--architecture", "ulike_trans_sra", "--output", "x.pt"});
+  CHECK(refused.exit_code == 2);
+  CHECK_THAT(refused.err, Contains("missing (") && Contains("unexpected ("));
+  CHECK_FALSE(fs::exists(all.place.path() / "x.pt"));
+  auto arguments = Finished::smoke("absent");
+  arguments.insert(arguments.end(), {"--set", "train.initial_weights=nowhere.pt"});
+  const Outcome absent = run(all.place, arguments);
+  CHECK(absent.exit_code == 2);
+  CHECK_THAT(absent.err, Contains("nowhere.pt: no such file"));
+  CHECK_FALSE(fs::exists(all.place.path() / "absent"));
+}

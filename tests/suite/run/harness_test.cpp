@@ -107,6 +107,22 @@ TEST_CASE("A record damaged by hand is reported, left alone, and repeated with -
   CHECK((states(configs, world.options()) == std::vector{RunState::done, RunState::done}));
 }
 
+TEST_CASE("A run that memory does not suffice for is not tried, and its record says what it needs") {
+  const small_world::World world;
+  RunConfig small = config(0);
+  small.settings["train"]["memory_limit_gib"] = 1e-6;
+  CHECK(small.hash() == config(0).hash());  // how much memory there is does not change a result
+  CHECK(execute({small}, world.options()).failed == 1);
+  const fs::path folder = run_folder_of(small, world.options().output);
+  const Json record = json_in(folder / "record.json");
+  CHECK(record["status"] == "oom");
+  CHECK_THAT(record["error"].get<std::string>(), Contains("1e-06 GiB are allowed"));
+  CHECK(record["profile"]["predicted_tensor_bytes"] > 1000);
+  CHECK(record["profile"]["peak_tensor_bytes"].is_null());
+  CHECK_FALSE(fs::exists(folder / "checkpoint.pt"));
+  CHECK(execute({config(0)}, world.options()).done == 1);
+}
+
 TEST_CASE("A run that diverges leaves a record that names the module; the others go on and it is tried again") {
   const small_world::World world;
   const std::vector<RunConfig> configs{config(0, {{"train.learning_rate", 1e30}, {"train.gradient_clip", 0}}),
@@ -118,7 +134,8 @@ TEST_CASE("A run that diverges leaves a record that names the module; the others
   CHECK(record["status"] == "diverged");
   CHECK_THAT(record["error"].get<std::string>(), Contains("the network itself"));
   CHECK(record["metrics"].is_null());
-  CHECK(record["profile"].is_null());
+  CHECK(record["profile"]["parameters"] > 0);
+  CHECK(record["profile"]["train_seconds"].is_null());
   const auto again = plan_runs(configs, world.options(), false);
   CHECK(again[0].state == RunState::failed);
   CHECK_THAT(again[0].reason, Contains("diverged"));

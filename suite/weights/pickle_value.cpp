@@ -1,0 +1,310 @@
+#include "suite/weights/pickle_value.h"
+
+#include <bit>
+#include <cstring>
+#include <map>
+#include <stdexcept>
+
+namespace m3d {
+namespace {
+
+using Kind = PickleValue::Kind;
+
+PicklePointer make(Kind kind) {
+  auto value = std::make_shared<PickleValue>();
+  value->kind = kind;
+  return value;
+}
+
+PicklePointer integer(std::int64_t number) {
+  auto value = make(Kind::integer);
+  value->integer = number;
+  return value;
+}
+
+PicklePointer text(std::string content) {
+  auto value = make(Kind::text);
+  value->text = std::move(content);
+  return value;
+}
+
+[[noreturn]] void damaged(const std::string& why) { throw std::runtime_error("its pickle is damaged: " + why); }
+
+torch::ScalarType storage_type(const std::string& global) {
+  static const std::map<std::string, torch::ScalarType> types = {
+      {"torch.FloatStorage", torch::kFloat32},   {"torch.DoubleStorage", torch::kFloat64},
+      {"torch.HalfStorage", torch::kFloat16},    {"torch.BFloat16Storage", torch::kBFloat16},
+      {"torch.LongStorage", torch::kInt64},      {"torch.IntStorage", torch::kInt32},
+      {"torch.ShortStorage", torch::kInt16},     {"torch.CharStorage", torch::kInt8},
+      {"torch.ByteStorage", torch::kUInt8},      {"torch.BoolStorage", torch::kBool}};
+  const auto found = types.find(global);
+  if (found == types.end()) throw std::runtime_error("it holds tensors of the type " + global);
+  return found->second;
+}
+
+std::vector<std::int64_t> integers(const PickleValue& value) {
+  std::vector<std::int64_t> numbers;
+  for (const auto& item : value.items) {
+    if (item->kind != Kind::integer) damaged("a tensor's sizes are no integers");
+    numbers.push_back(item->integer);
+  }
+  return numbers;
+}
+
+/// torch._utils._rebuild_tensor_v2(storage, offset, size, stride, …): a view of the storage, inside its bounds.
+PicklePointer rebuilt_tensor(const std::vector<PicklePointer>& arguments) {
+  if (arguments.size() < 4 || arguments[0]->kind != Kind::tensor || arguments[1]->kind != Kind::integer)
+    damaged("a tensor without storage");
+  const auto& storage = arguments[0]->tensor;
+  const std::int64_t offset = arguments[1]->integer;
+  const auto sizes = integers(*arguments[2]), strides = integers(*arguments[3]);
+  if (sizes.size() != strides.size() || offset < 0) damaged("a tensor's sizes and strides do not match");
+  std::int64_t last = offset;
+  bool empty = false;
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
+    if (sizes[i] < 0 || strides[i] < 0) damaged("a negative size or stride");
+    empty = empty || sizes[i] == 0;
+    std::int64_t step = 0;
+    if (sizes[i] > 0 && (__builtin_mul_overflow(sizes[i] - 1, strides[i], &step) ||
+                         __builtin_add_overflow(last, step, &last)))
+      damaged("a tensor reaches beyond its storage");
+  }
+  if (!empty && last >= storage.numel()) damaged("a tensor reaches beyond its storage");
+  auto value = make(Kind::tensor);
+  value->tensor = storage.as_strided(sizes, strides, offset);
+  return value;
+}
+
+class Reader {
+ public:
+  Reader(std::string_view bytes, std::size_t& position, const StorageReader& storage)
+      : bytes_(bytes), position_(position), storage_(storage) {}
+
+  PicklePointer read() {
+    while (true) {
+      const char opcode = take(1)[0];
+      if (opcode == '.') return pop();
+      if (!constant(opcode) && !container(opcode) && !memory(opcode) && !object(opcode))
+        throw std::runtime_error("its pickle has an opcode that is not read here: " +
+                                 std::to_string(static_cast<int>(static_cast<unsigned char>(opcode))));
+    }
+  }
+
+ private:
+  std::string_view take(std::uint64_t count) {
+    if (count > bytes_.size() - position_) damaged("it ends early");
+    const auto part = bytes_.substr(position_, count);
+    position_ += count;
+    return part;
+  }
+  template <class Number>
+  Number number() {
+    Number value{};
+    std::memcpy(&value, take(sizeof(Number)).data(), sizeof(Number));
+    return value;
+  }
+  std::string line() {
+    const auto end = bytes_.find('\n', position_);
+    if (end == std::string_view::npos) damaged("it ends early");
+    const std::string content(bytes_.substr(position_, end - position_));
+    position_ = end + 1;
+    return content;
+  }
+
+  void push(PicklePointer value) { stack_.push_back(std::move(value)); }
+  PicklePointer pop() {
+    if (stack_.empty() || (!marks_.empty() && marks_.back() == stack_.size())) damaged("it takes from an empty stack");
+    auto value = std::move(stack_.back());
+    stack_.pop_back();
+    return value;
+  }
+  PickleValue& top() {
+    if (stack_.empty()) damaged("it takes from an empty stack");
+    return *stack_.back();
+  }
+  /// What was pushed since the last mark.
+  std::vector<PicklePointer> since_mark() {
+    if (marks_.empty()) damaged("a mark is missing");
+    const auto first = stack_.begin() + static_cast<std::ptrdiff_t>(marks_.back());
+    std::vector<PicklePointer> items(first, stack_.end());
+    stack_.erase(first, stack_.end());
+    marks_.pop_back();
+    return items;
+  }
+
+  bool constant(char opcode) {
+    switch (opcode) {
+      case 'N': push(make(Kind::none)); return true;
+      case '\x88':
+      case '\x89': push(make(Kind::boolean)), top().integer = opcode == '\x88'; return true;
+      case 'K': push(integer(number<std::uint8_t>())); return true;
+      case 'M': push(integer(number<std::uint16_t>())); return true;
+      case 'J': push(integer(number<std::int32_t>())); return true;
+      case '\x8a': push(long_integer(number<std::uint8_t>())); return true;
+      case 'G': push(make(Kind::number)), top().number = big_endian_double(); return true;
+      case 'X': push(text(std::string(take(number<std::uint32_t>())))); return true;
+      case '\x8c': push(text(std::string(take(number<std::uint8_t>())))); return true;
+      case '\x8d': push(text(std::string(take(number<std::uint64_t>())))); return true;
+      case 'U':
+      case 'C': push(text(std::string(take(number<std::uint8_t>())))); return true;
+      case 'T':
+      case 'B': push(text(std::string(take(number<std::uint32_t>())))); return true;
+      case '\x80': take(1); return true;   // protocol
+      case '\x95': take(8); return true;   // frame
+      default: return false;
+    }
+  }
+
+  /// Little-endian two's complement; numbers of more than 64 bits (PyTorch's magic number) keep their low 64.
+  PicklePointer long_integer(std::size_t length) {
+    const auto digits = take(length);
+    std::uint64_t value = !digits.empty() && (digits.back() & 0x80) != 0 ? ~std::uint64_t{0} : 0;
+    std::memcpy(&value, digits.data(), std::min<std::size_t>(length, 8));
+    return integer(static_cast<std::int64_t>(value));
+  }
+  double big_endian_double() { return std::bit_cast<double>(__builtin_bswap64(number<std::uint64_t>())); }
+
+  bool container(char opcode) {
+    switch (opcode) {
+      case '(': marks_.push_back(stack_.size()); return true;
+      case '0': pop(); return true;
+      case '1': since_mark(); return true;
+      case '2': push(stack_.empty() ? pop() : stack_.back()); return true;
+      case ')':
+      case ']':
+      case '\x8f': push(make(Kind::sequence)); return true;
+      case '}': push(make(Kind::dictionary)); return true;
+      case 't':
+      case 'l':
+      case '\x91': sequence(since_mark()); return true;
+      case '\x85': last_items(1); return true;
+      case '\x86': last_items(2); return true;
+      case '\x87': last_items(3); return true;
+      case 'a': append({pop()}); return true;
+      case 'e':
+      case '\x90': append(since_mark()); return true;
+      case 'd': dictionary_from(since_mark()); return true;
+      case 's': set_one(); return true;
+      case 'u': set_items(since_mark()); return true;
+      default: return false;
+    }
+  }
+  void sequence(std::vector<PicklePointer> items) {
+    push(make(Kind::sequence));
+    top().items = std::move(items);
+  }
+  void last_items(std::size_t count) {
+    std::vector<PicklePointer> items(count);
+    for (std::size_t i = count; i-- > 0;) items[i] = pop();
+    sequence(std::move(items));
+  }
+  void append(const std::vector<PicklePointer>& items) {
+    auto& target = top().items;
+    target.insert(target.end(), items.begin(), items.end());
+  }
+  void dictionary_from(const std::vector<PicklePointer>& items) {
+    push(make(Kind::dictionary));
+    set_items(items);
+  }
+  void set_one() {
+    auto value = pop();
+    auto key = pop();
+    top().entries.emplace_back(std::move(key), std::move(value));
+  }
+  void set_items(const std::vector<PicklePointer>& items) {
+    if (items.size() % 2 != 0) damaged("a dictionary has a key without a value");
+    for (std::size_t i = 0; i < items.size(); i += 2) top().entries.emplace_back(items[i], items[i + 1]);
+  }
+
+  bool memory(char opcode) {
+    switch (opcode) {
+      case 'q': memo_[number<std::uint8_t>()] = shared_top(); return true;
+      case 'r': memo_[number<std::uint32_t>()] = shared_top(); return true;
+      case '\x94': memo_[memo_.size()] = shared_top(); return true;
+      case 'h': push(remembered(number<std::uint8_t>())); return true;
+      case 'j': push(remembered(number<std::uint32_t>())); return true;
+      default: return false;
+    }
+  }
+  PicklePointer shared_top() {
+    top();
+    return stack_.back();
+  }
+  PicklePointer remembered(std::uint64_t index) {
+    const auto found = memo_.find(index);
+    if (found == memo_.end()) damaged("it asks for a value that it never stored");
+    return found->second;
+  }
+
+  bool object(char opcode) {
+    switch (opcode) {
+      case 'c': {
+        const std::string module = line();
+        push_global(module + "." + line());
+        return true;
+      }
+      case '\x93': {
+        const auto name = pop(), module = pop();
+        push_global(module->text + "." + name->text);
+        return true;
+      }
+      case 'Q': push(persistent(*pop())); return true;
+      case 'R':
+      case '\x81': {
+        const auto arguments = pop(), callable = pop();
+        push(made_by(*callable, arguments->items));
+        return true;
+      }
+      case '\x92': {
+        pop();
+        const auto arguments = pop(), callable = pop();
+        push(made_by(*callable, arguments->items));
+        return true;
+      }
+      case 'b': pop(); return true;  // an object's attributes: not of interest here
+      default: return false;
+    }
+  }
+  void push_global(std::string name) {
+    push(make(Kind::global));
+    top().text = std::move(name);
+  }
+
+  /// ('storage', type, key, location, numel): PyTorch's only persistent ids.
+  PicklePointer persistent(const PickleValue& id) {
+    const auto& items = id.items;
+    if (items.size() < 5 || items[0]->text != "storage" || items[4]->kind != Kind::integer)
+      damaged("an unknown kind of persistent id");
+    auto value = make(Kind::tensor);
+    value->tensor = storage_(items[2]->text, storage_type(items[1]->text), items[4]->integer);
+    return value;
+  }
+
+  /// The few callables that plain data needs; every other one leaves a placeholder.
+  static PicklePointer made_by(const PickleValue& callable, const std::vector<PicklePointer>& arguments) {
+    const std::string& name = callable.text;
+    if (name == "torch._utils._rebuild_tensor_v2" || name == "torch._utils._rebuild_tensor")
+      return rebuilt_tensor(arguments);
+    const bool passes_on = name == "torch._utils._rebuild_parameter" || name == "torch.jit._pickle.restore_type_tag";
+    if (passes_on && !arguments.empty()) return arguments[0];
+    if (name == "collections.OrderedDict" || name == "builtins.dict") return make(Kind::dictionary);
+    auto value = make(Kind::opaque);
+    value->text = name;
+    return value;
+  }
+
+  std::string_view bytes_;
+  std::size_t& position_;
+  const StorageReader& storage_;
+  std::vector<PicklePointer> stack_;
+  std::vector<std::size_t> marks_;
+  std::map<std::uint64_t, PicklePointer> memo_;
+};
+
+}  // namespace
+
+PicklePointer read_pickle(std::string_view bytes, std::size_t& position, const StorageReader& storage) {
+  return Reader(bytes, position, storage).read();
+}
+
+}  // namespace m3d

@@ -1,0 +1,59 @@
+// Predicted memory against memory counted in a real step, for every registered network.
+#include "suite/objective/loss.h"
+#include "suite/objective/optimiser.h"
+#include "suite/profile/memory_prediction.h"
+#include "tests/architectures/reduced_form.h"
+#include "tests/catch.h"
+
+using namespace m3d;
+using namespace m3d::test;
+
+namespace {
+
+SpeedRequest request_for(const Architecture& architecture, const Json& options) {
+  SpeedRequest request;
+  request.input = reduced_input(architecture, options);
+  request.repeats = 1;
+  request.loss = [](const std::vector<torch::Tensor>& outputs, const torch::Tensor& target) {
+    return deep_supervision_loss(outputs, target, {});
+  };
+  request.make_optimiser = [](std::vector<torch::Tensor> parameters) {
+    return make_optimiser({{"optimiser", "adamw"}}, std::move(parameters));
+  };
+  return request;
+}
+
+}  // namespace
+
+TEST_CASE("the predicted peak of a training step is within 15 % of the counted one", "[memory]") {
+  torch::set_num_threads(2);  // with one, LibTorch takes convolutions that copy their input
+  for (const auto& name : architecture_names()) {
+    const Architecture& architecture = find_architecture(name);
+    const Json options = reduced_options(architecture);
+    const SpeedRequest request = request_for(architecture, options);
+    const MemoryPrediction predicted = predict_memory(architecture, options, request);
+    const MeasuredSpeed measured = measure_speed(architecture, options, request);
+    REQUIRE(measured.peak_tensor_bytes);
+    const double ratio =
+        static_cast<double>(predicted.training_peak) / static_cast<double>(*measured.peak_tensor_bytes);
+    INFO(name << ": predicted " << predicted.training_peak << ", counted " << *measured.peak_tensor_bytes);
+    CHECK(ratio > 0.85);
+    CHECK(ratio < 1.15);
+    CHECK(predicted.inference_peak < predicted.training_peak);
+    CHECK(predicted.activations < predicted.training_peak);
+  }
+}
+
+TEST_CASE("more samples need more activations, and not more parameters", "[memory]") {
+  const Architecture& architecture = find_architecture("ulike_mamba_3d");
+  const Json options = reduced_options(architecture);
+  SpeedRequest request = request_for(architecture, options);
+  request.batch_size = 1;
+  const MemoryPrediction one = predict_memory(architecture, options, request);
+  request.batch_size = 3;
+  const MemoryPrediction three = predict_memory(architecture, options, request);
+  CHECK(three.parameters == one.parameters);
+  CHECK(three.optimiser == one.optimiser);
+  CHECK(three.activations > 2 * one.activations);
+  CHECK(one.optimiser >= 2 * one.parameters * 9 / 10);  // AdamW keeps two moments
+}
