@@ -168,11 +168,11 @@ bool excludes(const Exclusion& exclusion, const RunConfig& run) {
 }
 
 /// Multiplies an architecture's default widths; widths that are given themselves stay.
-constexpr const char* kWidthFactor = "model.width_factor";
+constexpr const char* kWidthScale = "model.width_scale";
 
-double width_factor_of(const Placed& given) {
+double width_scale_of(const Placed& given) {
   if (given.value.is_number() && given.value.get<double>() > 0) return given.value.get<double>();
-  throw UserError(given.where + ": width_factor expects a number above 0, got " + given.value.dump());
+  throw UserError(given.where + ": width_scale expects a number above 0, got " + given.value.dump());
 }
 
 /// Everything that the runs of one request share.
@@ -280,9 +280,9 @@ Json resolve_model(const Architecture& architecture, const Overrides& overrides)
     if (name.starts_with("model.") && architecture.options.has(name.substr(6))) given[name.substr(6)] = placed.value;
   const Json resolved = architecture.options.resolve(
       given, [&](const std::string& key) { return overrides.at("model." + key).where; });
-  const auto factor = overrides.find(kWidthFactor);
+  const auto factor = overrides.find(kWidthScale);
   return factor == overrides.end() ? resolved
-                                   : scaled_widths(architecture, resolved, width_factor_of(factor->second), given);
+                                   : scaled_widths(architecture, resolved, width_scale_of(factor->second), given);
 }
 
 void require_known_options(const Overrides& overrides, const Architectures& architectures) {
@@ -290,7 +290,7 @@ void require_known_options(const Overrides& overrides, const Architectures& arch
   for (const auto* architecture : architectures)
     for (const auto& name : architecture->options.names()) known.insert(name);
   for (const auto& [name, placed] : overrides)
-    if (name.starts_with("model.") && name != kWidthFactor && !known.contains(name.substr(6)))
+    if (name.starts_with("model.") && name != kWidthScale && !known.contains(name.substr(6)))
       throw UserError(placed.where + ": " +
                       unknown_name_message("architecture option", name.substr(6), {known.begin(), known.end()}));
 }

@@ -107,6 +107,7 @@ Counter counter_of(const std::string& name) {
                                                           {"aten::bmm", count_matmul},
                                                           {"aten::addmm", count_added_matmul},
                                                           {"aten::baddbmm", count_added_matmul},
+                                                          {"aten::baddbmm_", count_added_matmul},
                                                           {"aten::scaled_dot_product_attention", count_attention},
                                                           {"aten::native_group_norm", count_normalisation},
                                                           {"aten::native_layer_norm", count_normalisation},

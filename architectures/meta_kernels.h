@@ -5,8 +5,9 @@
 
 namespace m3d {
 
-/// Makes aten::convolution, the native normalisations, attention's softmax and the gradients of these, and var_mean work
-/// on meta tensors in this process. Idempotent.
+/// Makes aten::convolution, the native normalisations, attention's softmax and the gradients of these work on meta
+/// tensors in this process.
+/// Idempotent.
 void register_meta_kernels();
 
 /// An empty meta tensor with the shape of aten::convolution's result for these arguments.

@@ -50,6 +50,8 @@ void register_architecture(Architecture architecture) {
   for (const auto& known : architectures())
     if (known.name == architecture.name)
       throw std::logic_error("architecture '" + architecture.name + "' is registered twice");
+  if (!architecture.scan_orders)
+    architecture.scan_orders = [](const Json&, const auto&, std::uint64_t) { return std::vector<ScanOrderUse>{}; };
   architectures().push_back(std::move(architecture));
 }
 

@@ -42,7 +42,9 @@ struct ScanOrderUse {
 /// An option, an integer or a list of them, that says how many channels there are.
 struct WidthOption {
   std::string name;
-  std::int64_t multiple = 1;  // that each of them must be of
+  std::int64_t multiple = 1;                 // that each of them must be of
+  std::vector<std::int64_t> multiples = {};  // entry by entry, where they differ
+  std::int64_t multiple_of(std::size_t entry) const { return multiples.empty() ? multiple : multiples.at(entry); }
 };
 
 struct Architecture {
@@ -72,7 +74,8 @@ struct Architecture {
   /// Builds and initialises the network; all random numbers follow from `seed`. Throws UserError where options
   /// contradict each other or the patch does not fit (saying which sizes do).
   std::function<std::shared_ptr<Network>(const NetworkInput&, const Json& options, std::uint64_t seed)> build;
-  /// The scan orders used by the first stage on `grid` [D, H, W] tokens, for the diagrams; empty where nothing is scanned.
+  /// The scan orders used by the first stage on `grid` [D, H, W] tokens, for the diagrams; may be left out where
+  /// nothing is scanned.
   std::function<std::vector<ScanOrderUse>(const Json& options, const std::array<std::int64_t, 3>& grid, std::uint64_t seed)>
       scan_orders;
 };

@@ -48,7 +48,7 @@ VolumeNormShape monai_norm(const Json& options) {
   shape.eps = options.at("norm_eps");
   shape.momentum = options.at("norm_momentum");
   shape.running_statistics = switched(options.at("norm_track_running_stats"), batch);
-  if (shape.kind == "GN" && shape.running_statistics)
+  if (shape.kind == "GN" && *shape.running_statistics)
     throw UserError("option 'norm_track_running_stats': group normalisation has no running statistics");
   return shape;
 }

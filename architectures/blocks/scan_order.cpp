@@ -9,6 +9,7 @@
 #include <numeric>
 #include <stdexcept>
 
+#include "common/error.h"
 #include "common/random.h"
 
 namespace m3d {
@@ -17,7 +18,10 @@ namespace {
 const std::vector<ScanOrder>& order_table() {
   static const std::vector<ScanOrder> table = {{"dhw", {0, 1, 2}},
                                                {"dwh", {0, 2, 1}},
+                                               {"hdw", {1, 0, 2}},
                                                {"hwd", {1, 2, 0}},
+                                               {"wdh", {2, 0, 1}},
+                                               {"whd", {2, 1, 0}},
                                                {"reversed", {0, 1, 2}, true},
                                                {"random", {0, 1, 2}, false, true}};
   return table;
@@ -31,6 +35,19 @@ std::vector<std::int64_t> axis_permutation(const std::array<int, 3>& axes, const
     for (std::int64_t j = 0; j < grid[axes[1]]; ++j)
       for (std::int64_t k = 0; k < grid[axes[2]]; ++k)
         permutation.push_back(i * stride[axes[0]] + j * stride[axes[1]] + k * stride[axes[2]]);
+  return permutation;
+}
+
+/// One token of each of `slices` equal pieces in turn.
+std::vector<std::int64_t> dealt_out(const std::vector<std::int64_t>& tokens, std::int64_t slices) {
+  const auto length = static_cast<std::int64_t>(tokens.size()), piece = length / slices;
+  if (piece * slices != length)
+    throw UserError("scan order: " + std::to_string(length) + " tokens cannot be cut into " + std::to_string(slices) +
+                    " equal slices");
+  std::vector<std::int64_t> permutation;
+  permutation.reserve(tokens.size());
+  for (std::int64_t i = 0; i < piece; ++i)
+    for (std::int64_t slice = 0; slice < slices; ++slice) permutation.push_back(tokens[slice * piece + i]);
   return permutation;
 }
 
@@ -102,6 +119,19 @@ const ScanOrder& scan_order(const std::string& name) {
   throw std::logic_error("no scan order named " + name);
 }
 
+ScanOrder reversed(ScanOrder order) {
+  order.name = order.name == "dhw" ? "reversed" : order.name + " reversed";
+  order.reversed = !order.reversed;
+  return order;
+}
+
+ScanOrder sliced_order(std::int64_t slices) {
+  ScanOrder order = scan_order("dhw");
+  order.name = std::to_string(slices) + " slices";
+  order.slices = slices;
+  return order;
+}
+
 std::vector<std::int64_t> permutation_of(const ScanOrder& order, const Grid& grid, RandomOrder random,
                                          std::uint64_t seed, std::uint64_t call) {
   const std::int64_t length = voxels(grid);
@@ -111,6 +141,7 @@ std::vector<std::int64_t> permutation_of(const ScanOrder& order, const Grid& gri
     return shuffled(length, RandomStream(seed, stream, random == RandomOrder::per_call ? call + 1 : 0));
   }
   auto permutation = axis_permutation(order.axes, grid);
+  if (order.slices > 1) permutation = dealt_out(permutation, order.slices);
   if (order.reversed) std::reverse(permutation.begin(), permutation.end());
   return permutation;
 }
@@ -119,11 +150,12 @@ std::shared_ptr<const TokenPermutation> token_permutation(const ScanOrder& order
                                                           std::uint64_t seed, std::uint64_t call) {
   if (order.random && random == RandomOrder::per_call)
     return as_tensors(permutation_of(order, grid, random, seed, call));
-  using Key = std::tuple<std::string, Grid, bool, std::uint64_t>;
+  using Key = std::tuple<std::array<int, 3>, bool, bool, std::int64_t, Grid, bool, std::uint64_t>;
   static std::map<Key, std::shared_ptr<const TokenPermutation>> known;
   static std::mutex mutex;
   const std::lock_guard lock(mutex);
-  auto& entry = known[Key{order.name, grid, random == RandomOrder::reference, order.random ? seed : 0}];
+  auto& entry = known[Key{order.axes, order.reversed, order.random, order.slices, grid,
+                          random == RandomOrder::reference, order.random ? seed : 0}];
   if (!entry) entry = as_tensors(permutation_of(order, grid, random, seed));
   return entry;
 }

@@ -17,20 +17,28 @@ enum class RandomOrder {
   reference  // that of the reference records: stable argsort of u("perm", i)
 };
 
-/// Axes sorted from slowest to fastest (0 = D, 1 = H, 2 = W), then reversed if asked; or random.
+/// Axes sorted from slowest to fastest (0 = D, 1 = H, 2 = W), then dealt out in slices, then reversed if asked; or
+/// random.
 struct ScanOrder {
   std::string name;
   std::array<int, 3> axes{0, 1, 2};
   bool reversed = false;
   bool random = false;
+  std::int64_t slices = 1;  // equal pieces of the sequence, of which the first tokens are read, then the second ones, …
 
-  bool is_identity() const { return axes == std::array<int, 3>{0, 1, 2} && !reversed && !random; }
+  bool is_identity() const { return axes == std::array<int, 3>{0, 1, 2} && !reversed && !random && slices == 1; }
+  /// Whether the tokens still form a grid: the volume turned or mirrored.
+  bool is_turn() const { return !random && slices == 1; }
   /// The grid whose row-major tokens this order lists; random orders keep the grid.
   Grid permuted(const Grid& grid) const { return {grid[axes[0]], grid[axes[1]], grid[axes[2]]}; }
 };
 
-/// "dhw" (row-major), "dwh", "hwd", "reversed", "random"; throws std::logic_error for another.
+/// "dhw" (row-major) and the other five sequences of axes, "reversed", "random"; throws std::logic_error for another.
 const ScanOrder& scan_order(const std::string& name);
+/// `order` read from its end.
+ScanOrder reversed(ScanOrder order);
+/// Row-major tokens in `slices` equal pieces, one token of each in turn (SegMamba, arXiv:2401.13560).
+ScanOrder sliced_order(std::int64_t slices);
 
 /// A permutation of tokens and its inverse, both [L] of kLong on the CPU.
 struct TokenPermutation {
@@ -38,7 +46,8 @@ struct TokenPermutation {
   TokenPermutation inverted() const { return {inverse, forward}; }
 };
 
-/// `permutation[i]` is the row-major (D, H, W) token read at position i. `call` matters for per_call only.
+/// `permutation[i]` is the row-major (D, H, W) token read at position i. `call` matters for per_call only. Throws
+/// UserError where the tokens cannot be cut into the order's slices.
 std::vector<std::int64_t> permutation_of(const ScanOrder& order, const Grid& grid, RandomOrder random,
                                          std::uint64_t seed, std::uint64_t call = 0);
 

@@ -91,6 +91,17 @@ torch::Tensor TokenConvolution::kernel(const ScanOrder& order) const {
   return turned_kernel(weight.reshape({weight.size(0), 1, kernel_[0], kernel_[1], kernel_[2]}), order);
 }
 
+TokenMixerShape plain_mamba(std::int64_t d_model, std::int64_t d_state, std::int64_t d_conv, double expand,
+                            std::int64_t dt_rank) {
+  TokenMixerShape shape;
+  shape.d_model = d_model, shape.d_state = d_state;
+  shape.d_inner = static_cast<std::int64_t>(expand * static_cast<double>(d_model));
+  shape.dt_rank = dt_rank ? dt_rank : (d_model + 15) / 16;
+  shape.convolution_3d = false, shape.kernels = {d_conv};
+  shape.branches = scan_branches("single", false);
+  return shape;
+}
+
 TokenMixer::TokenMixer(const TokenMixerShape& shape) : shape_(shape) {
   for (const auto kernel : shape.kernels)
     if (kernel < 1 || (shape.convolution_3d && kernel % 2 == 0))
@@ -155,7 +166,7 @@ torch::Tensor TokenMixer::forward(const torch::Tensor& tokens, const Grid& grid)
 /// goes back to each token's place, and the convolution can be turned to the grid.
 bool TokenMixer::scans_in_place(const ScanBranch& spec) const {
   return spec.sequence_axes == 3 && spec.restore &&
-         (spec.convolve_first || (shape_.convolution_3d && !spec.order.random));
+         (spec.convolve_first || (shape_.convolution_3d && spec.order.is_turn()));
 }
 
 /// The scales' convolved tokens in the branch's order (in place if `order` is null): [B, L, C] each, summed or stacked
@@ -173,8 +184,7 @@ torch::Tensor TokenMixer::convolve(std::size_t index, const torch::Tensor& x, co
   auto scales = convolve_scales(branches_[index], source, used, sequence, !sum, turned);
   if (sum) scales = torch::silu(scales.sum(1, /*keepdim=*/true));
   const std::int64_t count = scales.size(1);
-  if (order && spec.convolve_first)
-    scales = gather_tokens(scales.flatten(0, 1), *order).reshape(scales.sizes());
+  if (order && spec.convolve_first) scales = gather_tokens(scales.flatten(0, 1), *order).reshape(scales.sizes());
   if (count == 1 || sequence == x.size(1)) return scales.reshape({-1, count * sequence, shape_.d_inner});
   return scales.unflatten(2, {-1, sequence}).transpose(1, 2).reshape({-1, count * sequence, shape_.d_inner});
 }
@@ -242,7 +252,7 @@ void TokenMixer::initialise(const ParameterRandom& random, const std::string& na
     Branch& branch = branches_[i];
     branch.A_log.copy_(torch::arange(1, shape_.d_state + 1, torch::kFloat32).log().expand_as(branch.A_log));
     branch.D.fill_(1);
-    if (!dt) continue;
+    if (!dt || !shape_.branches[i].dt_initialised) continue;
     const std::string place = name + ".dt_proj" + shape_.branches[i].suffix;
     const double reach = shape_.dt_scale / std::sqrt(static_cast<double>(shape_.dt_rank));
     if (shape_.dt_random)

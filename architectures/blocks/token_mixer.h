@@ -13,9 +13,10 @@ struct ScanBranch {
   int sequence_axes = 3;  // trailing axes of the permuted grid that form one sequence; the state is reset between
   std::array<bool, 3> kernel_axes{true, true, true};  // axes of the permuted grid along which a 3D kernel extends
   bool convolve_first = false;                        // convolve in (D, H, W) order, then permute
-  bool restore = true;      // false: the output is merged in the branch's own order (released dual DWH)
-  std::int64_t kernel = 0;  // width of this branch's convolution where it differs; 0: the mixer's
-  std::string A_log = "";   // name of its A_log where it is not "A_log" + suffix
+  bool restore = true;         // false: the output is merged in the branch's own order (released dual DWH)
+  std::int64_t kernel = 0;     // width of this branch's convolution where it differs; 0: the mixer's
+  std::string A_log = "";      // name of its A_log where it is not "A_log" + suffix
+  bool dt_initialised = true;  // false: its dt_proj starts as any linear layer does
 };
 
 /// The branches of a `scan` value: single, dual, dual_random, dual_dwh, dual_channel, tri. `dwh_corrected`: the depth
@@ -62,6 +63,11 @@ class TokenConvolution : public torch::nn::Module {
   bool causal_;
   std::array<std::int64_t, 3> kernel_;
 };
+
+/// The Mamba authors' own mixer (state-spaces/mamba: mamba_simple.py) of width `d_model`: one causal branch.
+/// `dt_rank` 0: d_model / 16, rounded up.
+TokenMixerShape plain_mamba(std::int64_t d_model, std::int64_t d_state, std::int64_t d_conv, double expand,
+                            std::int64_t dt_rank = 0);
 
 class TokenMixer : public torch::nn::Module {
  public:

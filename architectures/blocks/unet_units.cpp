@@ -1,5 +1,6 @@
 #include "architectures/blocks/unet_units.h"
 
+#include "architectures/blocks/initialise.h"
 #include "common/error.h"
 
 namespace m3d {
@@ -199,6 +200,14 @@ ResidualUnits::ResidualUnits(std::int64_t count, std::int64_t in, std::int64_t o
 torch::Tensor ResidualUnits::forward(torch::Tensor x) {
   for (const auto& unit : units_) x = unit->forward(x);
   return x;
+}
+
+void start_residual_branches_at_zero(torch::nn::Module& network) {
+  const torch::NoGradGuard no_grad;
+  for_each_layer<ResidualUnit>(network, [](ResidualUnit& block, const std::string&) {
+    const auto& norm = block.last_norm();
+    if (norm && norm->weight.defined()) norm->weight.zero_(), norm->bias.zero_();
+  });
 }
 
 }  // namespace m3d

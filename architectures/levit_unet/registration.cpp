@@ -30,15 +30,12 @@ void register_levit_unet() {
                           {"num_heads", {2, 2, 2}},
                           {"depth", {1, 1, 1}},
                           {"decoder_channels", {16, 8, 8}}};
+  architecture.widths = {{"embed_dim", 8}, {"key_dim", 4}, {"decoder_channels", 4}};
   architecture.reduced_patch = {2, 64, 64};
-  architecture.widths = {{"embed_dim", 8}, {"decoder_channels"}};
   architecture.divisors = [](const Json&) { return std::array<std::int64_t, 3>{1, 32, 32}; };
   architecture.outputs = [](const Json&) { return 1; };
   architecture.build = [resolved](const NetworkInput& input, const Json& options, std::uint64_t seed) {
     return build_levit_unet(input, resolved(options), seed);
-  };
-  architecture.scan_orders = [](const Json&, const std::array<std::int64_t, 3>&, std::uint64_t) {
-    return std::vector<ScanOrderUse>{};
   };
   register_architecture(architecture);
   register_record_forms(levit_record_form);

@@ -31,9 +31,6 @@ Architecture make_architecture(const std::string& name, const std::string& title
   architecture.build = [config_of](const NetworkInput& input, const Json& options, std::uint64_t seed) {
     return build_mednext(input, config_of(options), seed);
   };
-  architecture.scan_orders = [](const Json&, const std::array<std::int64_t, 3>&, std::uint64_t) {
-    return std::vector<ScanOrderUse>{};
-  };
   return architecture;
 }
 

@@ -33,9 +33,9 @@ void register_transunet() {
                           {"width_factor", 0.5},
                           {"decoder_channels", {8, 8, 8, 8}},
                           {"head_channels", 16}};
-  architecture.reduced_patch = {2, 32, 32};
   // Twelve heads share the transformer's width. The ResNet keeps its own, which follows a factor.
-  architecture.widths = {{"hidden_size", 12}, {"mlp_dim"}, {"decoder_channels"}, {"head_channels"}};
+  architecture.widths = {{"hidden_size", 12}, {"mlp_dim"}, {"decoder_channels", 4}, {"head_channels", 4}};
+  architecture.reduced_patch = {2, 32, 32};
   architecture.divisors = [resolved](const Json& options) {
     const Json all = resolved(options);
     const auto size = all.at("patch_size").get<std::vector<std::int64_t>>();
@@ -45,9 +45,6 @@ void register_transunet() {
   architecture.outputs = [](const Json&) { return 1; };
   architecture.build = [resolved](const NetworkInput& input, const Json& options, std::uint64_t seed) {
     return build_transunet(input, resolved(options), seed);
-  };
-  architecture.scan_orders = [](const Json&, const std::array<std::int64_t, 3>&, std::uint64_t) {
-    return std::vector<ScanOrderUse>{};
   };
   register_architecture(architecture);
   register_record_forms(transunet_record_form);

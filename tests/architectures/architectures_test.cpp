@@ -23,19 +23,20 @@ torch::Tensor image_for(const NetworkInput& input) {
   return torch::randn({2, input.channels, input.patch[0], input.patch[1], input.patch[2]});
 }
 
-/// In evaluation mode.
 std::shared_ptr<Network> reduced_network(const Architecture& architecture, std::uint64_t seed = 3) {
   const Json options = reduced_options(architecture);
-  const auto network = architecture.build(reduced_input(architecture, options), options, seed);
-  network->eval();
-  return network;
+  return architecture.build(reduced_input(architecture, options), options, seed);
 }
 
-/// One training step's gradient of the sum of squares of all outputs, with the same dropout every time.
+torch::Tensor evaluated_output(Network& network, const torch::Tensor& image) {
+  network.eval();
+  return network.forward_all(image)[0];
+}
+
+/// The gradient of the sum of squares of all outputs, in training mode.
 std::vector<torch::Tensor> gradients(Network& network, const torch::Tensor& image) {
-  network.train();
-  torch::manual_seed(2);
   network.zero_grad();
+  torch::manual_seed(2);  // of dropout
   torch::Tensor loss = torch::zeros({});
   for (const auto& output : network.forward(image)) loss = loss + output.square().mean();
   loss.backward();
@@ -67,12 +68,13 @@ TEST_CASE("every network keeps the promises of its registration", "[network]") {
     const auto network = reduced_network(architecture);
 
     const std::vector<std::int64_t> full{2, 3, input.patch[0], input.patch[1], input.patch[2]};
+    network->eval();
     const auto evaluated = network->forward(image);
     REQUIRE(evaluated.size() == 1);
     CHECK(evaluated[0].sizes().vec() == full);
     CHECK(torch::equal(evaluated[0], network->forward(image)[0]));
-    CHECK(torch::equal(evaluated[0], reduced_network(architecture)->forward_all(image)[0]));
-    CHECK_FALSE(torch::equal(evaluated[0], reduced_network(architecture, 4)->forward_all(image)[0]));
+    CHECK(torch::equal(evaluated[0], evaluated_output(*reduced_network(architecture), image)));
+    CHECK_FALSE(torch::equal(evaluated[0], evaluated_output(*reduced_network(architecture, 4), image)));
 
     network->train();
     const auto outputs = network->forward(image);
@@ -120,7 +122,7 @@ TEST_CASE("a network's state goes through a file and back", "[network]") {
     torch::save(std::static_pointer_cast<torch::nn::Module>(saved), file);
     auto target = std::static_pointer_cast<torch::nn::Module>(loaded);
     torch::load(target, file);
-    CHECK(torch::equal(saved->forward_all(image)[0], loaded->forward_all(image)[0]));
+    CHECK(torch::equal(evaluated_output(*saved, image), evaluated_output(*loaded, image)));
   }
 }
 

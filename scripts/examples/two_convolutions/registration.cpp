@@ -58,7 +58,6 @@ void register_two_convolutions() {
     initialise_as_pytorch(*network, ParameterRandom(seed));
     return network;
   };
-  architecture.scan_orders = [](const Json&, const auto&, std::uint64_t) { return std::vector<ScanOrderUse>{}; };
   register_architecture(architecture);
   register_record_forms(record_form);
 }
