@@ -38,7 +38,7 @@ Architecture make_architecture(const TamingForm& form) {
                           {"n_conv_per_stage", {1}},
                           {"n_conv_per_stage_decoder", {1}},
                           {"d_state_cap", 4}};
-  architecture.reduced_patch = {8, 8, 16};
+  architecture.reduced_patch = {8, 16, 16};
   architecture.widths = unet_widths(), architecture.state_aliases = unet_state_aliases();
   architecture.divisors = [resolved](const Json& options) { return unet_divisors(resolved(options)); };
   architecture.outputs = [resolved](const Json& options) { return unet_outputs(resolved(options)); };

@@ -33,7 +33,7 @@ Architecture make_architecture(const Preset& preset) {
   architecture.options = schema;
   architecture.reduced = {
       {"n_stages", 3}, {"features_per_stage", {4, 8, 16}}, {"n_conv_per_stage", {1}}, {"d_state", 2}};
-  architecture.reduced_patch = {8, 8, 16};
+  architecture.reduced_patch = {8, 16, 16};
   architecture.widths = unet_widths(), architecture.state_aliases = unet_state_aliases();
   architecture.divisors = [resolved](const Json& options) { return unet_divisors(resolved(options)); };
   architecture.outputs = [resolved](const Json& options) { return unet_outputs(resolved(options)); };
