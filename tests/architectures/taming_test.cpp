@@ -13,7 +13,7 @@ using namespace m3d;
 
 namespace {
 
-const NetworkInput kInput{2, 3, {8, 8, 16}};
+const NetworkInput kInput{2, 3, {8, 16, 16}};
 const std::vector<std::string> kNames{"taming_segmamba", "taming_segmambaskip", "taming_bisegmamba",
                                       "taming_multisegmamba"};
 
@@ -30,7 +30,7 @@ std::shared_ptr<Network> network(const std::string& name, const Json& changes = 
   return find_architecture(name).build(input, options_with(name, changes), 1);
 }
 
-torch::Tensor image() { return torch::randn({1, 2, 8, 8, 16}, torch::make_generator<at::CPUGeneratorImpl>(7)); }
+torch::Tensor image() { return torch::randn({1, 2, 8, 16, 16}, torch::make_generator<at::CPUGeneratorImpl>(7)); }
 
 torch::Tensor output_of(const std::string& name, const Json& changes = Json::object()) {
   const auto built = network(name, changes);
@@ -101,7 +101,7 @@ TEST_CASE("Taming Mambas' options change the result", "[taming]") {
   CHECK(torch::equal(output_of("taming_segmamba", {{"mixer", "none"}}), output_of("taming_segmamba_none")));
   CHECK(find_architecture("taming_segmamba_none").family == "control");
   const auto wide = network("taming_segmamba", {{"d_state_cap", 256}});
-  CHECK(parameter_of(*wide, "encoder.mamba_layers.2.mamba.mamba.A_log").size(1) == 8);
+  CHECK(parameter_of(*wide, "encoder.mamba_layers.2.mamba.mamba.A_log").size(1) == 12);  // the stage's width
 }
 
 TEST_CASE("SegMambaSkip keeps Mamba out of the encoder's path", "[taming]") {
@@ -132,7 +132,7 @@ TEST_CASE("Taming Mambas train with every block, norm, dropout and dimension", "
       const auto built = network(name, point);
       const auto outputs = built->forward(image());
       CHECK(outputs.size() == (point.contains("deep_supervision") ? 1 : 2));
-      CHECK(outputs[0].sizes() == torch::IntArrayRef{1, 3, 8, 8, 16});
+      CHECK(outputs[0].sizes() == torch::IntArrayRef{1, 3, 8, 16, 16});
       outputs[0].square().mean().backward();
       for (const auto& parameter : built->parameters())
         if (parameter.grad().defined()) CHECK(torch::isfinite(parameter.grad()).all().item<bool>());

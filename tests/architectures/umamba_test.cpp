@@ -11,7 +11,7 @@ using namespace m3d;
 
 namespace {
 
-const NetworkInput kInput{2, 3, {8, 8, 16}};
+const NetworkInput kInput{2, 3, {8, 16, 16}};
 
 Json options_with(const std::string& name, const Json& changes) {
   torch::set_num_threads(1);  // so small that a second thread only waits
@@ -94,7 +94,7 @@ TEST_CASE("U-Mamba trains with every norm, activation and dimension", "[umamba]"
       INFO(name << " " << point.dump());
       const auto built = network(name, point);
       auto outputs = built->forward(image());
-      CHECK(outputs[0].sizes() == torch::IntArrayRef{1, 3, 8, 8, 16});
+      CHECK(outputs[0].sizes() == torch::IntArrayRef{1, 3, 8, 16, 16});
       (outputs[0].square().mean() + outputs[1].square().mean()).backward();
       for (const auto& parameter : built->parameters())
         CHECK((parameter.grad().defined() && torch::isfinite(parameter.grad()).all().item<bool>()));
@@ -120,7 +120,7 @@ TEST_CASE("U-Mamba refuses patches that cannot be, saying which can", "[umamba]"
   CHECK_THROWS_WITH(network("umambaenc", strides, {1, 2, {4, 4, 4}}), Catch::Contains("more than one voxel"));
   CHECK_THROWS_AS(network("umambabot", {{"stem_channels", 4}}), UserError);
   // The coarsest stage has 2 x 2 x 4 voxels and 16 channels: the channels are its tokens.
-  const auto built = network("umambaenc");
+  const auto built = network("umambaenc", strides, {2, 3, {8, 8, 16}});
   CHECK_THROWS_WITH(built->forward(image({2, 3, {16, 8, 16}})), Catch::Contains("16 voxels, got 32"));
   CHECK_NOTHROW(network("umambabot")->forward(image({2, 3, {16, 8, 16}})));
 }
