@@ -21,7 +21,7 @@ std::vector<Drawing> drawings_of(const Section& section, const Theme& theme, con
   std::vector<Drawing> drawings = {dice_against_macs(section, theme), class_boxes(section, theme),
                                    loss_curves(section, theme), pseudo_dice_curves(section, theme),
                                    scan_order_diagrams(section, theme)};
-  for (std::vector<Drawing> more : {efficiency_curves(section, theme), qualitative_slices(section, theme, folder)})
+  for (std::vector<Drawing> more : {efficiency_curves(section, theme), qualitative_figures(section, theme, folder)})
     std::move(more.begin(), more.end(), std::back_inserter(drawings));
   return drawings;
 }

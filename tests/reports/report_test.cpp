@@ -46,7 +46,7 @@ TEST_CASE("a report has tables, figures with data and script, and a page that ne
   CHECK_FALSE(contains(page, "Omitted"));
   const fs::path report = temporary.path() / "report";
   for (const char* name : {"dice_vs_macs", "class_boxes", "learning_loss", "learning_dice", "scan_orders",
-                           "slices_best", "slices_median", "slices_worst"}) {
+                           "slices_best", "slices_median", "slices_worst", "surfaces"}) {
     CHECK(contains(page, "id=\"" + std::string(name) + "\""));
     for (const char* ending : {".svg", ".csv", ".gp"})
       CHECK(fs::exists(report / "figures" / (name + std::string(ending))));
