@@ -1,4 +1,4 @@
-// The only file that knows ITK. NIfTI alone: it is the form in which the datasets are given.
+// With label_surface.cpp the only file that knows ITK. NIfTI alone: it is the form in which the datasets are given.
 #include <itkImage.h>
 #include <itkImageFileReader.h>
 #include <itkImageFileWriter.h>

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace m3d::reports {
@@ -24,6 +25,22 @@ std::vector<double> linear(const AxisRange& range) {
 }
 
 }  // namespace
+
+double LogAxis::mm(double value) const {
+  return from_mm + (to_mm - from_mm) * std::log(value / range.low) / std::log(range.high / range.low);
+}
+
+double LogAxis::value(double mm) const {
+  return range.low * std::pow(range.high / range.low, (mm - from_mm) / (to_mm - from_mm));
+}
+
+LogAxis log_axis(double low, double high, double from_mm, double to_mm, double low_margin_mm, double high_margin_mm) {
+  const double span = std::max(std::log(high / low), std::log(1.5)), middle = 0.5 * std::log(high * low);
+  const double a_mm = span / (to_mm - from_mm - low_margin_mm - high_margin_mm);
+  return {{std::exp(middle - 0.5 * span - a_mm * low_margin_mm), std::exp(middle + 0.5 * span + a_mm * high_margin_mm)},
+          from_mm,
+          to_mm};
+}
 
 double round_step(double span, int most) {
   const double raw = span / most, power = std::pow(10, std::floor(std::log10(raw)));

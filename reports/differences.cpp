@@ -57,6 +57,12 @@ struct Test {
   double p;
 };
 
+/// Why there is nothing to compare: "OOM", "base diverged"; empty where both have finished runs.
+std::string missing_word(const Configuration& base, const Configuration& other) {
+  if (!other.runs.empty()) return base.runs.empty() ? "base " + base.status_word() : "";
+  return other.status_word();
+}
+
 void add_row(Table& table, const Comparison& comparison, const Configuration& other, std::vector<Test>& tests) {
   const Configuration& base = *comparison.members.front();
   const std::vector<double> differences = paired_differences(base, other);
@@ -68,8 +74,9 @@ void add_row(Table& table, const Comparison& comparison, const Configuration& ot
     mean.value = 100 * *summarise(differences).mean;
     median.value = 100 * quantile(differences, 0.5);
   }
+  mean.text = missing_word(base, other);
   if (differences.size() < kFewestCases) {
-    p.text = adjusted.text = "n too small";
+    p.text = adjusted.text = mean.text.empty() ? "n too small" : mean.text;
   } else {
     p.value = wilcoxon_signed_rank(differences);
     tests.push_back({table.rows.size(), *p.value});

@@ -77,10 +77,7 @@ AxisRange dice_range(const std::vector<Bubble>& bubbles) {
 
 struct Scale {
   AxisRange macs, dice;
-  double x(double value) const {
-    return kFrameMm.left +
-           (kFrameMm.right - kFrameMm.left) * std::log(value / macs.low) / std::log(macs.high / macs.low);
-  }
+  double x(double value) const { return LogAxis{macs, kFrameMm.left, kFrameMm.right}.mm(value); }
   double y(double value) const {
     return kFrameMm.bottom + (kFrameMm.top - kFrameMm.bottom) * (value - dice.low) / (dice.high - dice.low);
   }

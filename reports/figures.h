@@ -26,10 +26,13 @@ Drawing loss_curves(const Section& section, const Theme& theme);
 Drawing pseudo_dice_curves(const Section& section, const Theme& theme);
 /// Three planes through the middle of the grid for every distinct permutation that runs recorded.
 Drawing scan_order_diagrams(const Section& section, const Theme& theme);
-/// Image, reference and predictions in three planes through one voxel, for the baseline's best, median and worst case.
-/// Writes the panels as PNG files into `folder`.
-std::vector<Drawing> qualitative_slices(const Section& section, const Theme& theme,
-                                        const std::filesystem::path& folder);
+/// Training time a patch, peak memory and MACs against the voxels of the patch, a line an architecture; none unless an
+/// architecture has runs with two patches.
+std::vector<Drawing> efficiency_curves(const Section& section, const Theme& theme);
+/// Image, reference and predictions in three planes through one voxel for the baseline's best, median and worst case,
+/// and the median one (the best of two) as surfaces. Writes the panels as PNG files into `folder`.
+std::vector<Drawing> qualitative_figures(const Section& section, const Theme& theme,
+                                         const std::filesystem::path& folder);
 
 /// "hash hash …" of the runs that a figure shows.
 std::string run_hashes(const Section& section);

@@ -21,8 +21,8 @@ std::vector<Drawing> drawings_of(const Section& section, const Theme& theme, con
   std::vector<Drawing> drawings = {dice_against_macs(section, theme), class_boxes(section, theme),
                                    loss_curves(section, theme), pseudo_dice_curves(section, theme),
                                    scan_order_diagrams(section, theme)};
-  std::vector<Drawing> slices = qualitative_slices(section, theme, folder);
-  std::move(slices.begin(), slices.end(), std::back_inserter(drawings));
+  for (std::vector<Drawing> more : {efficiency_curves(section, theme), qualitative_figures(section, theme, folder)})
+    std::move(more.begin(), more.end(), std::back_inserter(drawings));
   return drawings;
 }
 
@@ -31,6 +31,8 @@ SectionContent content_of(const Section& section, const Gnuplot& gnuplot, const 
   SectionContent content;
   content.section = &section;
   content.main_tables = {main_table(section)};
+  if (Table efficiency = efficiency_table(section); !efficiency.rows.empty())
+    content.main_tables.push_back(std::move(efficiency));
   if (Table groups = group_table(section); !groups.rows.empty()) content.main_tables.push_back(std::move(groups));
   content.further_tables = class_tables(section);
   if (Table differences = difference_table(section); !differences.rows.empty())

@@ -9,6 +9,9 @@ namespace m3d::reports {
 
 /// A row a configuration: quality (Dice by group and mean, HD95, NSD, misses) and cost.
 Table main_table(const Section& section);
+/// A row a configuration: what it costs at its patch (Taming Mambas' Table 5). A run that memory did not suffice for
+/// has what was known before it. No rows where no run has a profile.
+Table efficiency_table(const Section& section);
 /// Classes as columns: Dice, HD95 and NSD, a table each.
 std::vector<Table> class_tables(const Section& section);
 /// Dice of each probe group by configuration, mean and spread over runs; no rows unless some configuration has two

@@ -76,10 +76,13 @@ void read_metrics(const Json& metrics, Run& run) {
     run.per_case.push_back({text_of(entry, "case"), text_of(entry, "class"), metrics_of(entry)});
 }
 
-std::string sizes_text(const Json& sizes) {
-  std::string text;
-  for (const Json& size : sizes) text += (text.empty() ? "" : "×") + size.dump();
-  return text;
+void read_patch(const Json& sizes, Profile& profile) {
+  if (!sizes.is_array()) reject("patch", "a list");
+  for (const Json& size : sizes) {
+    if (!size.is_number_integer() || size <= 0) reject("patch", "whole numbers above 0");
+    profile.patch += (profile.patch.empty() ? "" : "×") + size.dump();
+    profile.patch_voxels = profile.patch_voxels.value_or(1) * size.get<double>();
+  }
 }
 
 void read_profile(const Json& profile, Run& run) {
@@ -89,12 +92,14 @@ void read_profile(const Json& profile, Run& run) {
   out.scan_macs = number_of(object_or_empty(profile, "macs"), "scan");
   out.macs_at_128 = number_of(object_or_empty(profile, "macs_at_128"), "total");
   out.scan_state_updates = number_of(profile, "scan_state_updates");
+  out.predicted_tensor_bytes = number_of(profile, "predicted_tensor_bytes");
+  out.peak_tensor_bytes = number_of(profile, "peak_tensor_bytes");
   out.peak_memory_bytes = number_of(profile, "peak_memory_bytes");
   out.train_seconds = number_of(profile, "train_seconds");
   out.train_patches_per_second = number_of(profile, "train_patches_per_second");
   out.inference_voxels_per_second = number_of(profile, "inference_voxels_per_second");
-  if (profile.contains("patch")) out.patch = sizes_text(profile.at("patch"));
-  if (profile.contains("device")) out.device = plain_text(profile.at("device"));
+  if (profile.contains("patch") && !profile.at("patch").is_null()) read_patch(profile.at("patch"), out);
+  if (profile.contains("device") && !profile.at("device").is_null()) out.device = plain_text(profile.at("device"));
 }
 
 void read_record(const Json& record, Run& run) {
@@ -238,7 +243,18 @@ void drop_repeated(FoundRuns& found) {
   for (auto& [key, run] : latest) found.runs.push_back(std::move(run));
 }
 
+/// `amount` over a rate; absent where nothing was measured.
+std::optional<double> over_rate(const std::optional<double>& amount, const std::optional<double>& rate) {
+  return amount && rate && *rate > 0 ? std::optional(*amount / *rate) : std::nullopt;
+}
+
 }  // namespace
+
+std::optional<double> Profile::training_seconds_a_patch() const { return over_rate(1, train_patches_per_second); }
+
+std::optional<double> Profile::inference_seconds_a_patch() const {
+  return over_rate(patch_voxels, inference_voxels_per_second);
+}
 
 Run read_run(const fs::path& folder, std::vector<std::string>& remarks) {
   Run run;

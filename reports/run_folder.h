@@ -24,11 +24,19 @@ struct CaseMetrics {
   Metrics metrics;
 };
 
+inline constexpr double kGibibyte = 1024.0 * 1024 * 1024;  // bytes
+
 /// What a run cost. Plain counts, bytes and per-second rates; absent where it was not measured.
 struct Profile {
-  std::optional<double> parameters, macs, scan_macs, macs_at_128, scan_state_updates, peak_memory_bytes, train_seconds,
-      train_patches_per_second, inference_voxels_per_second;
+  std::optional<double> parameters, macs, scan_macs, macs_at_128, scan_state_updates, predicted_tensor_bytes,
+      peak_tensor_bytes, peak_memory_bytes, train_seconds, train_patches_per_second, inference_voxels_per_second;
   std::string patch, device;  // "32×64×64"
+  std::optional<double> patch_voxels;
+
+  /// The process's or the device's peak in training; where that was not measured, that of the tensors.
+  std::optional<double> memory_bytes() const { return peak_memory_bytes ? peak_memory_bytes : peak_tensor_bytes; }
+  std::optional<double> training_seconds_a_patch() const;
+  std::optional<double> inference_seconds_a_patch() const;
 };
 
 /// The columns of log.csv by header name; an empty field is absent.

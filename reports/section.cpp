@@ -134,11 +134,17 @@ std::string Configuration::axis_value(const std::string& axis) const {
 
 std::string Configuration::status_word() const { return runs.empty() ? status_title(failures.front()->status) : ""; }
 
+std::vector<const Run*> Configuration::all_runs() const {
+  std::vector<const Run*> all = runs;
+  all.insert(all.end(), failures.begin(), failures.end());
+  return all;
+}
+
 std::vector<const Run*> Section::all_runs() const {
   std::vector<const Run*> runs;
   for (const Configuration& configuration : configurations) {
-    runs.insert(runs.end(), configuration.runs.begin(), configuration.runs.end());
-    runs.insert(runs.end(), configuration.failures.begin(), configuration.failures.end());
+    const std::vector<const Run*> more = configuration.all_runs();
+    runs.insert(runs.end(), more.begin(), more.end());
   }
   return runs;
 }
@@ -154,11 +160,15 @@ std::vector<Section> sections_of(const std::vector<Run>& runs) {
   return sections;
 }
 
-Summary summarise(const Configuration& configuration, const Quantity& quantity) {
+Summary summarise(const std::vector<const Run*>& runs, const Quantity& quantity) {
   std::vector<double> values;
-  for (const Run* run : configuration.runs)
+  for (const Run* run : runs)
     if (const auto value = quantity(*run)) values.push_back(*value);
   return summarise(values);
+}
+
+Summary summarise(const Configuration& configuration, const Quantity& quantity) {
+  return summarise(configuration.runs, quantity);
 }
 
 Metrics find_metrics(const std::vector<std::pair<std::string, Metrics>>& list, const std::string& name) {

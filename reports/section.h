@@ -22,6 +22,9 @@ struct Configuration {
   std::string axis_value(const std::string& axis) const;
   /// "OOM", "diverged", "failed" where no run is ok, else empty.
   std::string status_word() const;
+  bool out_of_memory() const { return runs.empty() && first().status == "oom"; }
+  /// Finished ones first.
+  std::vector<const Run*> all_runs() const;
 };
 
 struct Section {
@@ -42,7 +45,8 @@ std::vector<Section> sections_of(const std::vector<Run>& runs);
 
 using m3d::summarise;
 using Quantity = std::function<std::optional<double>(const Run&)>;
-/// Over the runs that have the quantity.
+/// Over the runs that have the quantity; of a configuration's runs the finished ones.
+Summary summarise(const std::vector<const Run*>& runs, const Quantity& quantity);
 Summary summarise(const Configuration& configuration, const Quantity& quantity);
 
 /// The metrics of `name` in a record's list (groups, per_class); all absent where it is not listed.

@@ -67,18 +67,20 @@ Style Theme::family(const std::string& name) const {
   return other_families[fnv1a64(name) % other_families.size()];
 }
 
-Style Theme::configuration(const Section& section, std::size_t index) const {
-  const std::string& name = section.configurations[index].first().family;
-  Style style = family(name);
-  std::size_t position = 0, count = 0;
-  for (std::size_t i = 0; i < section.configurations.size(); ++i) {
-    if (section.configurations[i].first().family != name) continue;
-    position += i < index;
-    ++count;
-  }
+Style Theme::member(const std::vector<std::string>& members, std::size_t index) const {
+  Style style = family(members[index]);
+  const auto place = members.begin() + static_cast<std::ptrdiff_t>(index);
+  const auto position = std::count(members.begin(), place, members[index]),
+             count = std::count(members.begin(), members.end(), members[index]);
   if (count > 1)
     style.colour = shade(style.colour, -0.5 + 0.95 * static_cast<double>(position) / static_cast<double>(count - 1));
   return style;
+}
+
+Style Theme::configuration(const Section& section, std::size_t index) const {
+  std::vector<std::string> members;
+  for (const Configuration& configuration : section.configurations) members.push_back(configuration.first().family);
+  return member(members, index);
 }
 
 }  // namespace m3d::reports

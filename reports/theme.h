@@ -28,7 +28,9 @@ struct Theme {
 
   /// A family that the theme does not name has one of `other_families`, the same for a name everywhere.
   Style family(const std::string& name) const;
-  /// The family's colour; a shade of it where the section has several configurations of the family.
+  /// The family's colour; a shade of it where `families` has the family several times.
+  Style member(const std::vector<std::string>& families, std::size_t index) const;
+  /// Among the section's configurations.
   Style configuration(const Section& section, std::size_t index) const;
 };
 

@@ -5,32 +5,13 @@
 #include "common/atomic_file.h"
 #include "common/error.h"
 #include "tests/catch.h"
-#include "tests/reports/synthetic_runs.h"
+#include "tests/reports/report_checks.h"
 
 namespace fs = std::filesystem;
 using namespace m3d;
 using namespace m3d::testing;
 
 namespace {
-
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
-
-void write_runs(const fs::path& root, const std::vector<SyntheticRun>& runs) {
-  for (const SyntheticRun& run : runs) write_run(root, run);
-}
-
-/// The report's file; only the given formats are rendered, into a folder of its own.
-std::string rendered(const fs::path& root, const std::string& file, const std::vector<std::string>& formats) {
-  write_report({root}, root / "report", formats);
-  return read_file(root / "report" / file);
-}
-
-/// Compares with tests/reports/approved/<name>; M3D_APPROVE=1 writes the file instead.
-void check_approved(const std::string& name, const std::string& text) {
-  const fs::path file = fs::path(M3D_SOURCE_DIR) / "tests/reports/approved" / name;
-  if (std::getenv("M3D_APPROVE")) write_atomically(file, text);
-  CHECK(text == read_file(file));
-}
 
 /// Runs without the programs of PATH while it lives.
 class WithoutPrograms {
@@ -65,12 +46,13 @@ TEST_CASE("a report has tables, figures with data and script, and a page that ne
   CHECK_FALSE(contains(page, "Omitted"));
   const fs::path report = temporary.path() / "report";
   for (const char* name : {"dice_vs_macs", "class_boxes", "learning_loss", "learning_dice", "scan_orders",
-                           "slices_best", "slices_median", "slices_worst"}) {
+                           "slices_best", "slices_median", "slices_worst", "surfaces"}) {
     CHECK(contains(page, "id=\"" + std::string(name) + "\""));
     for (const char* ending : {".svg", ".csv", ".gp"})
       CHECK(fs::exists(report / "figures" / (name + std::string(ending))));
   }
-  for (const char* name : {"main", "per_class_dice", "per_class_hd95", "per_class_nsd", "differences", "groups"})
+  for (const char* name :
+       {"main", "efficiency", "per_class_dice", "per_class_hd95", "per_class_nsd", "differences", "groups"})
     for (const char* ending : {".tex", ".md", ".csv"})
       CHECK(fs::exists(report / "tables" / (name + std::string(ending))));
   for (const auto& entry : fs::directory_iterator(temporary.path()))
@@ -107,8 +89,8 @@ TEST_CASE("tables are the approved ones") {
   for (const std::size_t i : {4U, 10U, 16U}) runs[i].status = "diverged";
   write_runs(temporary.path(), runs);
   write_report({temporary.path()}, temporary.path() / "report", {"latex", "markdown", "csv"});
-  for (const char* name :
-       {"main.tex", "main.md", "main.csv", "per_class_dice.md", "differences.tex", "differences.md", "groups.md"})
+  for (const char* name : {"main.tex", "main.md", "main.csv", "efficiency.md", "per_class_dice.md", "differences.tex",
+                           "differences.md", "groups.md"})
     check_approved(name, read_file(temporary.path() / "report/tables" / name));
 }
 
@@ -134,11 +116,18 @@ TEST_CASE("failed runs show their status and reason") {
   const TemporaryFolder temporary("report_failed");
   std::vector<SyntheticRun> runs = scanning_suite(1);
   runs[1].status = "oom";
+  runs[2].status = "failed";
+  runs[3].status = "diverged";
   write_runs(temporary.path(), runs);
   const std::string page = rendered(temporary.path(), "index.html", {"html"});
-  CHECK(contains(page, "<td class=\"word\">OOM</td>"));
+  for (const char* word : {"OOM", "failed", "diverged"})
+    CHECK(contains(page, "<td class=\"word\">" + std::string(word) + "</td>"));
   CHECK(contains(page, "oom in step 12"));
-  CHECK(contains(page, "5 finished runs, 1 failed"));
+  CHECK(contains(page, "3 finished runs, 3 failed"));
+  const std::string main = rendered(temporary.path(), "tables/main.md", {"markdown"});
+  for (const char* row :
+       {"| 1 OOM | – | – | OOM |", "| 1 failed | – | – | failed |", "| 1 diverged | – | – | diverged |"})
+    CHECK(contains(main, row));
 }
 
 TEST_CASE("without gnuplot the page says so") {

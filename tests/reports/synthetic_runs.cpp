@@ -68,16 +68,20 @@ Json profile_of(const SyntheticRun& run) {
                             {"linear", run.macs * 3.2},
                             {"attention", 0},
                             {"scan", run.macs * 1.6}};
-  return {{"parameters", run.parameters},
-          {"macs", macs},
-          {"macs_at_128", macs_at_128},
-          {"scan_state_updates", run.macs / 30},
-          {"patch", {32, 64, 64}},
-          {"peak_memory_bytes", 900e6 + run.macs / 10},
-          {"train_seconds", 61.5},
-          {"train_patches_per_second", rounded(10e9 / run.macs)},
-          {"inference_voxels_per_second", 1.5e15 / run.macs},
-          {"device", "cpu"}};
+  Json profile = {{"parameters", run.parameters}, {"macs", macs},
+                  {"macs_at_128", macs_at_128},   {"scan_state_updates", run.macs / 30},
+                  {"patch", run.patch},           {"predicted_tensor_bytes", 700e6 + run.macs / 10}};
+  for (const char* key : {"peak_tensor_bytes", "peak_memory_bytes", "train_seconds", "train_patches_per_second",
+                          "inference_voxels_per_second", "device"})
+    profile[key] = nullptr;
+  if (run.status != "ok") return profile;
+  profile["peak_tensor_bytes"] = 710e6 + run.macs / 10;
+  if (run.process_memory) profile["peak_memory_bytes"] = 900e6 + run.macs / 10;
+  profile["train_seconds"] = 61.5;
+  profile["train_patches_per_second"] = rounded(10e9 / run.macs);
+  profile["inference_voxels_per_second"] = 1.5e15 / run.macs;
+  profile["device"] = "cpu";
+  return profile;
 }
 
 std::string log_text(const SyntheticRun& run) {
@@ -161,7 +165,7 @@ Json record_of(const SyntheticRun& run) {
       {"hash", hash_of(run)}};
   if (run.status == "ok") record["metrics"] = metrics_of(run);
   if (run.status != "ok") record["error"] = run.status + " in step 12";
-  if (run.status != "oom") record["profile"] = profile_of(run);
+  record["profile"] = profile_of(run);
   record["provenance"] = {
       {"version", "0.1.0"},      {"git_commit", "0123abc"},
       {"compiler", "GCC 12.2"},  {"libtorch", "2.11.0"},
@@ -183,7 +187,7 @@ fs::path write_run(const fs::path& root, const SyntheticRun& run) {
                  {"dataset_folder", run.dataset_folder},
                  {"axes", run.axes},
                  {"model", run.axes},
-                 {"settings", {{"train", {{"epochs", 12}}}}},
+                 {"settings", {{"train", {{"epochs", 12}}}, {"data", {{"batch_size", 2}}}}},
                  {"position", run.position},
                  {"seed", run.seed}};
   write_atomically(folder / "config.yaml", to_yaml(config));
@@ -207,6 +211,29 @@ std::vector<SyntheticRun> scanning_suite(int seeds) {
       run.parameters = 1.2e6 + 5e4 * static_cast<double>(i);
       run.macs = 3.4e9 + 2e8 * static_cast<double>(i);
       run.started = "2026-01-05T1" + std::to_string(i) + ":0" + std::to_string(seed) + ":00Z";
+      runs.push_back(run);
+    }
+  return runs;
+}
+
+std::vector<SyntheticRun> patch_suite() {
+  std::vector<SyntheticRun> runs;
+  for (const bool attention : {false, true})
+    for (const int side : {32, 64, 128}) {
+      SyntheticRun run;
+      if (attention) {
+        run.architecture = "ulike_trans_vanilla";
+        run.title = "UlikeTrans_vanilla";
+        run.family = "transformer";
+      }
+      run.suite = "efficiency";
+      run.axes = {{"patch", "cube_" + std::to_string(side)}};
+      run.patch = {side, side, side};
+      const double voxels = std::pow(side, 3);
+      run.macs = attention ? 8e3 * voxels + 0.15 * voxels * voxels : 13e3 * voxels;
+      run.process_memory = side != 32;
+      if (attention && side == 128) run.status = "oom";
+      run.position = static_cast<int>(runs.size());
       runs.push_back(run);
     }
   return runs;

@@ -1,5 +1,6 @@
 #pragma once
 // Run folders with every file that the harness writes, from a few numbers.
+#include <array>
 #include <filesystem>
 #include <map>
 #include <string>
@@ -31,6 +32,8 @@ struct SyntheticRun {
   double dice = 0.85;  // of the anatomy group; classes and cases spread around it
   int cases = 8;
   double parameters = 1.2e6, macs = 3.4e9;
+  std::array<int, 3> patch = {32, 64, 64};
+  bool process_memory = true;  // measured; else only that of the tensors
   int position = 0;
   std::string started = "2026-01-05T10:00:00Z";
   std::string dataset_folder = {};
@@ -44,6 +47,8 @@ std::filesystem::path write_run(const std::filesystem::path& root, const Synthet
 
 /// Six scan strategies with `seeds` seeds each; tri is best, dual_random worst; dual_dwh costs most.
 std::vector<SyntheticRun> scanning_suite(int seeds);
+/// Two architectures at three patches, of which the attention does not fit at the largest one.
+std::vector<SyntheticRun> patch_suite();
 /// Two 3D blobs in `cases` NIfTI cases of an nnU-Net raw dataset below `root`; returns its folder.
 std::filesystem::path write_dataset(const std::filesystem::path& root, int cases);
 /// Predictions for the cases of `write_dataset`: the reference, displaced by `error` voxels.
