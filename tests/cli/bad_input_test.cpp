@@ -77,7 +77,7 @@ TEST_CASE("folds, shards and values that cannot be are refused") {
   CHECK_THAT(refusal_of_smoke({"--shard", "3/2"}), Contains("--shard"));
   CHECK_THAT(refusal_of_smoke({"--shard", "half"}), Contains("--shard half"));
   CHECK_THAT(refusal_of_smoke({"--seed", "one"}), Contains("--seed"));
-  CHECK_THAT(refusal_of_smoke({"--set", "train.epochs=0"}), Contains("out of range"));
+  CHECK_THAT(refusal_of_smoke({"--set", "train.epochs=-1"}), Contains("out of range"));
   CHECK_THAT(refusal_of_smoke({"--dataset", "phantom_mri"}), Contains("twice"));
   CHECK_THAT(refusal({"--suite", "smoke"}), Contains("--dataset NAME is missing"));
   CHECK_THAT(refusal({"--dataset", "phantom_mri"}), Contains("--suite NAME is missing"));
