@@ -47,8 +47,8 @@ ThreeTensors group_norm_meta(const at::Tensor& x, const std::optional<at::Tensor
 at::Tensor empty_if(bool wanted, const at::Tensor& like) { return wanted ? at::empty_like(like) : at::Tensor(); }
 
 ThreeTensors convolution_backward_meta(const at::Tensor& gradient, const at::Tensor& x, const at::Tensor& weight,
-                                       at::OptionalIntArrayRef, at::IntArrayRef, at::IntArrayRef, at::IntArrayRef,
-                                       bool, at::IntArrayRef, std::int64_t, std::array<bool, 3> wanted) {
+                                       at::OptionalIntArrayRef, at::IntArrayRef, at::IntArrayRef, at::IntArrayRef, bool,
+                                       at::IntArrayRef, std::int64_t, std::array<bool, 3> wanted) {
   return {empty_if(wanted[0], x), empty_if(wanted[1], weight),
           wanted[2] ? at::empty({gradient.size(1)}, gradient.options()) : at::Tensor()};
 }
@@ -70,8 +70,7 @@ ThreeTensors batch_norm_backward_meta(const at::Tensor&, const at::Tensor& x, co
 }
 
 ThreeTensors layer_norm_backward_meta(const at::Tensor&, const at::Tensor& x, at::IntArrayRef shape, const at::Tensor&,
-                                      const at::Tensor&, const Optional&, const Optional&,
-                                      std::array<bool, 3> wanted) {
+                                      const at::Tensor&, const Optional&, const Optional&, std::array<bool, 3> wanted) {
   return norm_gradients(x, shape.back(), wanted);
 }
 
@@ -97,6 +96,20 @@ at::Tensor safe_softmax_meta(const at::Tensor& x, std::int64_t, std::optional<at
   return at::empty_like(x, x.options().dtype(dtype.value_or(x.scalar_type())));
 }
 
+at::Tensor grid_sampler_meta(const at::Tensor& x, const at::Tensor& grid, std::int64_t, std::int64_t, bool) {
+  return at::empty({x.size(0), x.size(1), grid.size(1), grid.size(2), grid.size(3)}, x.options());
+}
+
+std::tuple<at::Tensor, at::Tensor> grid_sampler_backward_meta(const at::Tensor&, const at::Tensor& x,
+                                                              const at::Tensor& grid, std::int64_t, std::int64_t, bool,
+                                                              std::array<bool, 2>) {
+  return {at::empty(x.sizes(), x.options()), at::empty(grid.sizes(), grid.options())};
+}
+
+at::Tensor relu_meta(const at::Tensor& x) { return at::empty_like(x); }
+
+at::Tensor& in_place_meta(at::Tensor& x) { return x; }
+
 at::Tensor like_second(const at::Tensor&, const at::Tensor& x) { return at::empty_like(x); }
 
 at::Tensor unfold_backward_meta(const at::Tensor& gradient, at::IntArrayRef sizes, std::int64_t, std::int64_t,
@@ -107,6 +120,15 @@ at::Tensor unfold_backward_meta(const at::Tensor& gradient, at::IntArrayRef size
 at::Tensor embedding_backward_meta(const at::Tensor& gradient, const at::Tensor&, std::int64_t rows, std::int64_t,
                                    bool) {
   return at::empty({rows, gradient.size(-1)}, gradient.options());
+}
+
+/// The second tensor is what the CPU's backward pass reads.
+std::tuple<at::Tensor, at::Tensor> log_sigmoid_meta(const at::Tensor& x) {
+  return {at::empty_like(x), at::empty_like(x)};
+}
+
+at::Tensor log_sigmoid_backward_meta(const at::Tensor&, const at::Tensor& x, const at::Tensor&) {
+  return at::empty_like(x);
 }
 
 at::Tensor flip_meta(const at::Tensor& x, at::IntArrayRef) { return at::empty_like(x); }
@@ -128,8 +150,15 @@ void register_meta_kernels() {
     aten.impl("native_group_norm", group_norm_meta);
     aten.impl("var_mean.correction", var_mean_meta);
     aten.impl("_safe_softmax", safe_softmax_meta);
+    aten.impl("grid_sampler_3d", grid_sampler_meta);
+    aten.impl("grid_sampler_3d_backward", grid_sampler_backward_meta);
+    aten.impl("relu", relu_meta);
+    aten.impl("relu_", in_place_meta);
+    aten.impl("hardswish_", in_place_meta);
     aten.impl("flip", flip_meta);
     aten.impl("hardswish_backward", like_second);
+    aten.impl("log_sigmoid_forward", log_sigmoid_meta);
+    aten.impl("log_sigmoid_backward", log_sigmoid_backward_meta);
     aten.impl("embedding_dense_backward", embedding_backward_meta);
     aten.impl("unfold_backward", unfold_backward_meta);
     aten.impl("index_select", index_select_meta);

@@ -42,7 +42,9 @@ struct ScanOrderUse {
 /// An option, an integer or a list of them, that says how many channels there are.
 struct WidthOption {
   std::string name;
-  std::int64_t multiple = 1;  // that each of them must be of
+  std::int64_t multiple = 1;                 // that each of them must be of
+  std::vector<std::int64_t> multiples = {};  // entry by entry, where they differ
+  std::int64_t multiple_of(std::size_t entry) const { return multiples.empty() ? multiple : multiples.at(entry); }
 };
 
 struct Architecture {

@@ -41,7 +41,8 @@ class Search {
         const Json start = best_->options.at(width.name);
         const std::size_t entries = start.is_array() ? start.size() : 1;
         for (std::size_t i = 0; i < entries && !good_enough(); ++i)
-          for (const std::int64_t step : {width.multiple, -width.multiple}) improved |= step_entry(width, i, step);
+          for (const std::int64_t step : {width.multiple_of(i), -width.multiple_of(i)})
+            improved |= step_entry(width, i, step);
       }
     }
   }
@@ -58,7 +59,7 @@ class Search {
     Json options = best_->options;
     Json& value = options[width.name].is_array() ? options[width.name][entry] : options[width.name];
     const std::int64_t changed = value.get<std::int64_t>() + step;
-    if (changed < width.multiple) return false;
+    if (changed < width.multiple_of(entry)) return false;
     value = changed;
     const double before = error();
     try_options(options);
@@ -91,13 +92,12 @@ class Search {
 
 Json scaled_widths(const Architecture& architecture, const Json& options, double factor, const Json& kept) {
   Json result = options;
-  for (const auto& [name, multiple] : architecture.widths) {
-    if (kept.contains(name)) continue;
-    Json& value = result.at(name);
-    if (value.is_array())
-      for (Json& entry : value) entry = scaled(entry.get<std::int64_t>(), factor, multiple);
-    else
-      value = scaled(value.get<std::int64_t>(), factor, multiple);
+  for (const auto& width : architecture.widths) {
+    if (kept.contains(width.name)) continue;
+    Json& value = result.at(width.name);
+    if (!value.is_array()) value = scaled(value.get<std::int64_t>(), factor, width.multiple);
+    for (std::size_t i = 0; value.is_array() && i < value.size(); ++i)
+      value[i] = scaled(value[i].get<std::int64_t>(), factor, width.multiple_of(i));
   }
   return result;
 }

@@ -8,24 +8,25 @@ Attention::Attention(const AttentionShape& shape) : shape_(shape) {
   if (shape.heads < 1 || shape.dim % shape.heads != 0)
     throw UserError("attention: " + std::to_string(shape.dim) + " channels cannot be split over " +
                     std::to_string(shape.heads) + " heads; choose a number of heads that divides the width");
-  q_ = register_module("q", std::make_shared<Linear>(shape.dim, shape.dim, shape.qkv_bias));
-  kv_ = register_module("kv", std::make_shared<Linear>(shape.dim, 2 * shape.dim, shape.qkv_bias));
+  q_ = register_module(shape.names.query, std::make_shared<Linear>(shape.dim, shape.dim, shape.qkv_bias));
+  kv_ = register_module(shape.names.key_value, std::make_shared<Linear>(shape.dim, 2 * shape.dim, shape.qkv_bias));
   proj_ = register_module("proj", std::make_shared<Linear>(shape.dim, shape.dim, true));
   if (shape.reduction <= 1) return;
   auto reduce = cubic_convolution(shape.dim, shape.dim, shape.reduction, shape.reduction, true);
-  reduce.padding.fill(0);
+  reduce.padding.fill(0), reduce.dimensions = shape.dimensions;
   sr_ = register_module("sr", std::make_shared<Convolution>(reduce));
-  norm_ = register_module("norm", std::make_shared<LayerNorm>(shape.dim, 1e-5));
+  norm_ = register_module(shape.names.norm, std::make_shared<LayerNorm>(shape.dim, 1e-5));
 }
 
 torch::Tensor Attention::keys_source(const torch::Tensor& tokens, const Grid& grid) {
   if (!sr_) return tokens;
-  for (const auto size : grid)
-    if (size < shape_.reduction)
-      throw UserError("attention: a grid of " + std::to_string(size) +
+  for (std::size_t axis = shape_.dimensions == 3 ? 0 : 1; axis < 3; ++axis)
+    if (grid[axis] < shape_.reduction)
+      throw UserError("attention: a grid of " + std::to_string(grid[axis]) +
                       " tokens along an axis is smaller than the reduction " + std::to_string(shape_.reduction) +
                       "; use a larger patch or smaller sr_ratios");
-  return norm_->forward(tokens_of(sr_->forward(volume_of(tokens, grid))));
+  const auto volume = volume_of(tokens, grid);
+  return norm_->forward(tokens_of(sr_->forward(shape_.dimensions == 3 ? volume : volume.squeeze(2))));
 }
 
 torch::Tensor Attention::forward(const torch::Tensor& tokens, const Grid& grid) {

@@ -5,14 +5,22 @@
 
 namespace m3d {
 
+/// What the original calls the layers.
+struct AttentionNames {
+  std::string query = "q", key_value = "kv", norm = "norm";
+};
+
 struct AttentionShape {
   std::int64_t dim = 0, heads = 1;
   std::int64_t reduction = 1;  // edge of the cube of voxels that becomes one key; 1: every token is a key
   bool qkv_bias = false;
   std::optional<double> scale = {};  // of query-key products; default 1/sqrt(dim/heads)
+  int dimensions = 3;                // 2: the grid is a slice, the reduction a square
+  AttentionNames names = {};
 };
 
-/// Children q, kv, proj and, with a reduction, sr (convolution, kernel = stride = reduction) and norm.
+/// Children q, kv, proj and, with a reduction, sr (convolution, kernel = stride = reduction) and norm, if not named
+/// otherwise.
 class Attention : public torch::nn::Module {
  public:
   /// Throws UserError unless heads divide dim.

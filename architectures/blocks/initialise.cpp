@@ -59,4 +59,13 @@ void initialise_as_pytorch(torch::nn::Module& network, const ParameterRandom& ra
   initialise_norms<VolumeNorm>(network);
 }
 
+void initialise_he(torch::nn::Module& network, const ParameterRandom& random, double negative_slope) {
+  const torch::NoGradGuard no_grad;
+  initialise_as_pytorch(network, random);
+  for_each_layer<Convolution>(network, [&](Convolution& layer, const std::string& name) {
+    kaiming_normal(layer.weight, random, name + ".weight", fan_in(layer.weight), negative_slope);
+    if (layer.bias.defined()) layer.bias.zero_();
+  });
+}
+
 }  // namespace m3d

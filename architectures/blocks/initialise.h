@@ -29,6 +29,10 @@ void kaiming_normal(torch::Tensor& weight, const ParameterRandom& random, const 
 /// xavier_uniform_: uniform in ±sqrt(6 / (fan in + fan out)).
 void xavier_uniform(torch::Tensor& weight, const ParameterRandom& random, const std::string& name);
 
+/// nnU-Net's: initialise_as_pytorch, then every convolution of volumes or slices kaiming_normal by its inputs, biases
+/// 0.
+void initialise_he(torch::nn::Module& network, const ParameterRandom& random, double negative_slope);
+
 /// Every Linear, Convolution and TokenConvolution uniform as above; every normalisation with weight 1 and bias 0.
 void initialise_as_pytorch(torch::nn::Module& network, const ParameterRandom& random);
 

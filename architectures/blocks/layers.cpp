@@ -13,9 +13,9 @@ namespace {
 thread_local int meta_depth = 0;
 
 /// Standardises each output channel's weights (Qiao et al. 2019, as in Conv3d_wd).
-torch::Tensor standardised(const torch::Tensor& weight, double eps) {
+torch::Tensor standardised(const torch::Tensor& weight, bool unbiased, double eps) {
   const auto filters = weight.flatten(1);
-  const auto [variance, mean] = torch::var_mean(filters, {1}, /*unbiased=*/false, true);
+  const auto [variance, mean] = torch::var_mean(filters, {1}, unbiased, true);
   return ((filters - mean) / torch::sqrt(variance + eps)).view_as(weight);
 }
 
@@ -96,7 +96,9 @@ torch::Tensor Convolution::forward(const torch::Tensor& volume) const {
   const auto axes = [this](const std::array<std::int64_t, 3>& triple) {
     return torch::IntArrayRef(triple).slice(static_cast<std::size_t>(3 - shape.dimensions));
   };
-  const auto used = shape.weight_standardisation ? standardised(weight, shape.standardisation_eps) : weight;
+  const auto used = shape.weight_standardisation
+                        ? standardised(weight, shape.unbiased_standardisation, shape.standardisation_eps)
+                        : weight;
   static constexpr std::array<std::int64_t, 3> dilation{1, 1, 1};
   // Autocast knows this operator on GPUs only: on the CPU it computes in the weights' type.
   const auto input = volume.is_cpu() ? volume.to(used.scalar_type()) : volume;
@@ -178,10 +180,17 @@ torch::Tensor activate(torch::Tensor x, const std::string& kind, double negative
   throw UserError("unknown activation '" + kind + "' (known: LeakyReLU, ReLU, SiLU, ELU, Hardswish, GELU, none)");
 }
 
-ConvolutionBlock::ConvolutionBlock(ConvolutionShape shape, const ConvolutionStyle& style)
-    : activation_(style.activation) {
+ConvolutionShape styled(ConvolutionShape shape, const ConvolutionStyle& style) {
   shape.bias = false;
   shape.weight_standardisation = style.weight_standardisation;
+  shape.unbiased_standardisation = style.unbiased_standardisation;
+  if (style.unbiased_standardisation) shape.standardisation_eps = 1e-12;
+  return shape;
+}
+
+ConvolutionBlock::ConvolutionBlock(ConvolutionShape shape, const ConvolutionStyle& style)
+    : activation_(style.activation) {
+  shape = styled(shape, style);
   conv_ = register_module("conv", std::make_shared<Convolution>(shape));
   norm_ = register_module("norm", std::make_shared<VolumeNorm>(style.norm, shape.out));
 }

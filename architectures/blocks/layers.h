@@ -65,8 +65,9 @@ struct ConvolutionShape {
   std::int64_t groups = 1;
   bool bias = true;
   bool transposed = false;
-  bool weight_standardisation = false;  // each output channel's weight to mean 0, variance 1 before use
-  double standardisation_eps = 1e-10;   // added to that variance
+  bool weight_standardisation = false;    // each output channel's weight to mean 0, variance 1 before use
+  double standardisation_eps = 1e-10;     // added to that variance
+  bool unbiased_standardisation = false;  // the variance is the unbiased one
 };
 
 /// A kernel of size k with stride s and padding k/2.
@@ -138,7 +139,11 @@ struct ConvolutionStyle {
   std::string norm = "IN";
   std::string activation = "LeakyReLU";
   bool weight_standardisation = false;
+  bool unbiased_standardisation = false;  // CoTr's: by the unbiased variance + 1e-12
 };
+
+/// The shape without bias, its weights standardised as the style says.
+ConvolutionShape styled(ConvolutionShape shape, const ConvolutionStyle& style);
 
 /// Convolution without bias, normalisation, activation: children `conv` and `norm`.
 class ConvolutionBlock : public torch::nn::Module {

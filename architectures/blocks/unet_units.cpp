@@ -1,5 +1,6 @@
 #include "architectures/blocks/unet_units.h"
 
+#include "architectures/blocks/initialise.h"
 #include "common/error.h"
 
 namespace m3d {
@@ -28,12 +29,41 @@ ConvolutionShape gate_convolution(std::int64_t in, std::int64_t out, int dimensi
 }
 
 /// [B, C, D, H, W] → [B, C, D/d, d, H/h, h, W/w, w], a view; the same of slices.
-torch::Tensor tiled(const torch::Tensor& x, const Triple& size) {
+torch::Tensor tiled(const torch::Tensor& x, torch::IntArrayRef size) {
   torch::Tensor tiles = x;
-  for (std::int64_t axis = 2; axis < x.dim(); ++axis)
-    tiles = tiles.unflatten(2 * axis - 2, {-1, size[static_cast<std::size_t>(axis + 3 - x.dim())]});
+  for (std::size_t axis = 0; axis < size.size(); ++axis)
+    tiles = tiles.unflatten(2 * static_cast<std::int64_t>(axis) + 2, {-1, size[axis]});
   return tiles;
 }
+
+/// Average pooling whose gradient is the mean's share at every place of a window, in channels-last memory.
+class AveragePooling : public torch::autograd::Function<AveragePooling> {
+ public:
+  static torch::Tensor forward(torch::autograd::AutogradContext* context, const torch::Tensor& x,
+                               const std::vector<std::int64_t>& size) {
+    context->saved_data["size"] = size;
+    return size.size() == 3 ? at::avg_pool3d(x, size) : at::avg_pool2d(x, size);
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 torch::autograd::variable_list gradients) {
+    const auto size = context->saved_data["size"].toIntVector();
+    auto share = gradients[0].movedim(1, -1);
+    double voxels = 1;
+    for (std::size_t axis = 0; axis < size.size(); ++axis) {
+      share = share.unsqueeze(2 * static_cast<std::int64_t>(axis) + 2);
+      voxels *= static_cast<double>(size[axis]);
+    }
+    std::vector<std::int64_t> tiles = share.sizes().vec();
+    for (std::size_t axis = 0; axis < size.size(); ++axis) tiles[2 * axis + 2] = size[axis];
+    share = (share / voxels).expand(tiles);
+    for (std::size_t axis = 0; axis < size.size(); ++axis) {
+      const auto first = static_cast<std::int64_t>(axis) + 1;
+      share = share.flatten(first, first + 1);
+    }
+    return {share.movedim(-1, 1), torch::Tensor()};
+  }
+};
 
 }  // namespace
 
@@ -90,14 +120,15 @@ torch::Tensor ConvolutionUnits::forward(torch::Tensor x) {
 }
 
 torch::Tensor pooled(const torch::Tensor& x, const Triple& size, const std::string& kind) {
-  const auto tiles = tiled(x, size);
-  std::vector<std::int64_t> inside{3, 5};
-  if (x.dim() == 5) inside.push_back(7);
-  if (kind == "avg") return tiles.mean(inside);
-  std::vector<std::int64_t> places{0, 1};
-  for (const auto axis : inside) places.push_back(axis - 1);
-  places.insert(places.end(), inside.begin(), inside.end());
-  return std::get<0>(tiles.permute(places).flatten(x.dim()).max(-1));
+  const std::vector<std::int64_t> used(size.end() - (x.dim() - 2), size.end());
+  if (kind == "avg") return AveragePooling::apply(x, used);
+  std::vector<std::int64_t> places{0, 1}, insides;
+  for (std::int64_t axis = 2; axis < x.dim(); ++axis) {
+    places.push_back(2 * axis - 2);
+    insides.push_back(2 * axis - 1);
+  }
+  places.insert(places.end(), insides.begin(), insides.end());
+  return std::get<0>(tiled(x, used).permute(places).flatten(x.dim()).max(-1));
 }
 
 SqueezeExcitation::SqueezeExcitation(std::int64_t channels, double reduction, int dimensions) {
@@ -169,6 +200,14 @@ ResidualUnits::ResidualUnits(std::int64_t count, std::int64_t in, std::int64_t o
 torch::Tensor ResidualUnits::forward(torch::Tensor x) {
   for (const auto& unit : units_) x = unit->forward(x);
   return x;
+}
+
+void start_residual_branches_at_zero(torch::nn::Module& network) {
+  const torch::NoGradGuard no_grad;
+  for_each_layer<ResidualUnit>(network, [](ResidualUnit& block, const std::string&) {
+    const auto& norm = block.last_norm();
+    if (norm && norm->weight.defined()) norm->weight.zero_(), norm->bias.zero_();
+  });
 }
 
 }  // namespace m3d

@@ -111,4 +111,8 @@ class ResidualUnits : public torch::nn::Module {
   std::vector<std::shared_ptr<ResidualUnit>> units_;
 };
 
+/// Sets the last norms of all residual units in a network to zero, so that each starts as its skip (nnU-Net's
+/// init_last_bn_before_add_to_0).
+void start_residual_branches_at_zero(torch::nn::Module& network);
+
 }  // namespace m3d

@@ -25,7 +25,8 @@ std::int64_t scaled(double ratio, std::int64_t width) {
 /// [key_dim, num_heads, attn_ratio, mlp_ratio, stride] before the second and third stage.
 std::vector<Integers> downsamplings(const Json& options, const Integers& widths, std::int64_t key_dim) {
   const Json& given = options.at("down_ops");
-  if (given.empty()) return {{key_dim, widths[0] / key_dim, 4, 2, 2}, {key_dim, widths[1] / key_dim, 4, 2, 2}};
+  const auto heads = [&](std::size_t above) { return std::max<std::int64_t>(1, widths[above] / key_dim); };
+  if (given.empty()) return {{key_dim, heads(0), 4, 2, 2}, {key_dim, heads(1), 4, 2, 2}};
   auto all = given.get<std::vector<Integers>>();
   if (all.size() != 2 || all[0].size() != 5 || all[1].size() != 5)
     throw UserError("option 'down_ops' needs two lists [key_dim, num_heads, attn_ratio, mlp_ratio, stride], got " +

@@ -41,8 +41,8 @@ std::optional<RecordForm> levit_record_form(const std::string& name, const Json&
   const OptionSchema& schema = find_architecture(kArchitecture).options;
   for (const auto& spec : schema.specs())
     if (spec.name != "down_ops") config.copy(spec.name, options);
-  // The original reads neither of them.
-  config.ignore({"distillation", "hybrid_backbone", "down_ops"});
+  // Arguments that the original never reads.
+  config.ignore({"distillation", "hybrid_backbone", "in_chans", "down_ops"});
   config.require_all_used();
   form.options = schema.resolve(options, [](const std::string& key) { return "config." + key; });
   return form;

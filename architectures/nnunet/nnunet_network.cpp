@@ -2,7 +2,6 @@
 
 #include "architectures/blocks/initialise.h"
 #include "architectures/blocks/slices.h"
-#include "common/error.h"
 
 namespace m3d {
 namespace {
@@ -91,43 +90,13 @@ class NnunetNetwork : public SliceNetwork {
   std::shared_ptr<UnetDecoder> decoder_;
 };
 
-/// He initialisation of every convolution, biases 0; the last norm of each residual block starts at zero.
-void initialise_nnunet(torch::nn::Module& network, std::uint64_t seed) {
-  const torch::NoGradGuard no_grad;
-  const ParameterRandom random(seed);
-  initialise_as_pytorch(network, random);
-  for_each_layer<Convolution>(network, [&](Convolution& layer, const std::string& name) {
-    kaiming_normal(layer.weight, random, name + ".weight", fan_in(layer.weight), kNegativeSlope);
-    if (layer.bias.defined()) layer.bias.zero_();
-  });
-  for_each_layer<ResidualUnit>(network, [](ResidualUnit& block, const std::string&) {
-    const auto& norm = block.last_norm();
-    if (norm && norm->weight.defined()) norm->weight.zero_();
-  });
-}
-
-void require_fitting(const NetworkInput& input, const NnunetConfig& config) {
-  Triple product = kOnes;
-  for (const auto& stride : config.stages.strides)
-    for (std::size_t axis = 0; axis < 3; ++axis) product[axis] *= stride[axis];
-  bool fits = true;
-  std::int64_t coarsest = 1;
-  for (std::size_t axis = config.style.dimensions == 2 ? 1 : 0; axis < 3; ++axis) {
-    fits = fits && input.patch[axis] > 0 && input.patch[axis] % product[axis] == 0;
-    coarsest *= input.patch[axis] / product[axis];
-  }
-  if (fits && (coarsest > 1 || !config.style.norm || config.style.norm->kind != "IN")) return;
-  throw UserError("patch " + Json(input.patch).dump() + " does not fit these strides: [D, H, W] must be multiples of " +
-                  Json(product).dump() +
-                  (fits ? " and leave more than one voxel for instance normalisation at the coarsest stage" : ""));
-}
-
 }  // namespace
 
 std::shared_ptr<Network> build_nnunet(const NetworkInput& input, const NnunetConfig& config, std::uint64_t seed) {
-  require_fitting(input, config);
+  require_unet_patch(input.patch, config.stages, config.style);
   auto network = std::make_shared<NnunetNetwork>(input, config);
-  initialise_nnunet(*network, seed);
+  initialise_he(*network, ParameterRandom(seed), kNegativeSlope);
+  start_residual_branches_at_zero(*network);
   return network;
 }
 

@@ -17,26 +17,11 @@ constexpr const char* kResidualBibtex =
     "A Call for Rigorous Validation in {3D} Medical Image Segmentation},\n  booktitle = {Medical Image Computing and "
     "Computer Assisted Intervention ({MICCAI})},\n  year = {2024}\n}";
 
-std::array<std::int64_t, 3> divisors_of(const Json& options) {
-  const auto strides = nnunet_strides(options);
-  std::array<std::int64_t, 3> product{1, 1, 1};
-  // A planned encoder takes any patch; with these it has four halvings along every axis that is long enough.
-  if (strides.empty()) product = {nnunet_dimensions(options) == 2 ? 1 : 16, 16, 16};
-  for (const auto& stride : strides)
-    for (std::size_t axis = 0; axis < 3; ++axis) product[axis] *= stride[axis];
-  return product;
-}
-
-/// One fewer than stages; the number of stages may have to be planned, for which a patch of 128 voxels stands.
-int outputs_of(const Json& options, bool residual) {
-  if (!options.at("deep_supervision").get<bool>()) return 1;
-  return static_cast<int>(nnunet_config(options, residual, {128, 128, 128}).stages.count()) - 1;
-}
-
 Architecture make_architecture(const std::string& name, const std::string& title, bool residual, const char* conv_op) {
+  const bool slices = std::string(conv_op) == "Conv2d";
   const OptionSchema schema = nnunet_schema("option of " + name, residual)
                                   .with_default("conv_op", conv_op)
-                                  .with_default("max_features", conv_op == std::string("Conv2d") ? 512 : 320);
+                                  .with_default("unet_max_num_features", slices ? 512 : 320);
   const auto resolved = [schema](const Json& options) {
     return schema.resolve(options, [](const std::string& key) { return "options." + key; });
   };
@@ -51,10 +36,10 @@ Architecture make_architecture(const std::string& name, const std::string& title
   architecture.options = schema;
   architecture.reduced = {{"n_stages", 3}, {"features_per_stage", {4, 8, 16}}};
   if (residual) architecture.reduced["n_blocks_per_stage"] = {1, 1, 2};
-  architecture.widths = {{"features_per_stage"}, {"base_features"}, {"max_features"}};
   architecture.reduced_patch = {8, 16, 24};
-  architecture.divisors = [resolved](const Json& options) { return divisors_of(resolved(options)); };
-  architecture.outputs = [resolved, residual](const Json& options) { return outputs_of(resolved(options), residual); };
+  architecture.widths = unet_widths(), architecture.state_aliases = unet_state_aliases();
+  architecture.divisors = [resolved](const Json& options) { return unet_divisors(resolved(options)); };
+  architecture.outputs = [resolved](const Json& options) { return unet_outputs(resolved(options)); };
   architecture.build = [resolved, residual](const NetworkInput& input, const Json& options, std::uint64_t seed) {
     return build_nnunet(input, nnunet_config(resolved(options), residual, input.patch), seed);
   };

@@ -32,12 +32,12 @@ Architecture make_architecture(const std::string& name, const std::string& title
   architecture.paper = kPaper, architecture.source = kSource, architecture.bibtex = kBibtex;
   architecture.options = schema;
   architecture.reduced = {{"depths", {1, 1, 1, 1}},
-                          {"feat_size", {4, 6, 8, 12}},
+                          {"feat_size", {4, 8, 12, 16}},
                           {"hidden_size", 16},
                           {"num_slices", {4, 4, 2, 2}},
                           {"d_state", 2}};
-  architecture.widths = {{"feat_size", 4}, {"hidden_size", 12}};
   architecture.reduced_patch = {16, 16, 32};
+  architecture.widths = {{"feat_size", 4}, {"hidden_size", 4}};
   architecture.divisors = [](const Json&) { return std::array<std::int64_t, 3>{16, 16, 16}; };
   architecture.outputs = [](const Json&) { return 1; };
   architecture.build = [resolved](const NetworkInput& input, const Json& options, std::uint64_t seed) {

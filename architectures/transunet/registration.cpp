@@ -33,6 +33,7 @@ void register_transunet() {
                           {"width_factor", 0.5},
                           {"decoder_channels", {8, 8, 8, 8}},
                           {"head_channels", 16}};
+  // Twelve heads share the transformer's width. The ResNet keeps its own, which follows a factor.
   architecture.widths = {{"hidden_size", 12}, {"mlp_dim"}, {"decoder_channels", 4}, {"head_channels", 4}};
   architecture.reduced_patch = {2, 32, 32};
   architecture.divisors = [resolved](const Json& options) {

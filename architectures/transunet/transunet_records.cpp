@@ -17,6 +17,9 @@ std::optional<RecordForm> transunet_record_form(const std::string& name, const J
   const OptionSchema& schema = find_architecture(name).options;
   for (const auto& spec : schema.specs())
     if (spec.name != "hybrid") config.copy(spec.name, options);
+  // Arguments and configuration entries that change nothing in the network's numbers.
+  config.ignore({"vis", "zero_head", "classifier", "activation", "representation_size", "num_classes",
+                 "pretrained_path", "resnet_pretrained_path"});
   config.require_all_used();
   form.options = schema.resolve(options, [](const std::string& key) { return "config." + key; });
   return form;

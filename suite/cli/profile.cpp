@@ -73,7 +73,8 @@ void print_costs(const Json& costs) {
   for (const auto& [name, value] : costs["macs"].items()) add("MACs, " + name, value);
   add("scan state updates", costs["scan_state_updates"]);
   add("MACs at " + costs["patch_at_128"].dump(), costs["macs_at_128"]["total"]);
-  for (const auto& [name, value] : costs["predicted_memory"].items()) add("predicted " + name, value);
+  if (costs.contains("predicted_memory"))
+    for (const auto& [name, value] : costs["predicted_memory"].items()) add("predicted " + name, value);
   print_table(rows);
   rows.clear();
   add_modules(costs["parameters_by_module"], "", rows);
@@ -201,7 +202,7 @@ int run_profile(const ProfileOptions& options) {
   require_divisible(input, architecture, model);
   const SpeedRequest request = request_for(input, options);
   Json costs = costs_json(architecture, input, model);
-  costs["predicted_memory"] = memory_json(predict_memory(architecture, model, request));
+  if (const auto memory = predict_memory(architecture, model, request)) costs["predicted_memory"] = memory_json(*memory);
   costs["parameters_by_module"] = parameters_by_module(architecture, input, model);
   if (options.measure) costs["measured"] = measured_json(measure_speed(architecture, model, request), options);
   if (options.json) return print_json(costs);

@@ -115,7 +115,8 @@ std::int64_t bytes_of_state(const torch::nn::Module& network) {
 
 }  // namespace
 
-MemoryPrediction predict_memory(const Architecture& architecture, const Json& options, const SpeedRequest& request) {
+std::optional<MemoryPrediction> predict_memory(const Architecture& architecture, const Json& options,
+                                               const SpeedRequest& request) try {
   register_meta_kernels();
   const MetaParameters on_meta;
   MemoryPrediction prediction;
@@ -148,6 +149,8 @@ MemoryPrediction predict_memory(const Architecture& architecture, const Json& op
   }
   prediction.training_peak = live.peak;
   return prediction;
+} catch (const c10::NotImplementedError&) {
+  return std::nullopt;
 }
 
 struct TensorMemoryMeter::State : c10::MemoryReportingInfoBase {

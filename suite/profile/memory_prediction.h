@@ -14,9 +14,10 @@ struct MemoryPrediction {
 };
 
 /// Runs a training step and an inference pass on meta tensors (shapes without memory) and adds up what would be alive,
-/// allocation by allocation. float32 whatever the precision of `request`: with bf16 less is needed. Throws what building
-/// the network throws.
-MemoryPrediction predict_memory(const Architecture& architecture, const Json& options, const SpeedRequest& request);
+/// allocation by allocation. float32 whatever the precision of `request`: with bf16 less is needed. Nothing where the
+/// network calls an operator whose shape function LibTorch lacks (meta_kernels.h has those that networks here need).
+/// Throws what building the network throws.
+std::optional<MemoryPrediction> predict_memory(const Architecture& architecture, const Json& options, const SpeedRequest& request);
 
 /// Counts the bytes of CPU tensors that are alive while it lives, of allocations made by this thread.
 class TensorMemoryMeter {

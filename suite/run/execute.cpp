@@ -96,8 +96,9 @@ class RunExecution {
   /// What is known before the run: also a run that memory does not suffice for has it in its record.
   Json costs() const {
     Json profile = profile_json(count_costs(architecture_, input_, config_.model));
-    if (config_.precision == "fp32")
-      profile["predicted_tensor_bytes"] = predict_memory(architecture_, config_.model, request()).training_peak;
+    if (config_.precision != "fp32") return profile;
+    if (const auto predicted = predict_memory(architecture_, config_.model, request()))
+      profile["predicted_tensor_bytes"] = predicted->training_peak;
     return profile;
   }
 

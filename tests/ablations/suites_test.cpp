@@ -41,6 +41,7 @@ TEST_CASE("the suites ask the paper's questions") {
 TEST_CASE("every axis's default is what the architectures it applies to have unless told otherwise") {
   for (const auto& axis : all_axes()) {
     INFO(axis.name);
+    if (axis.name == "patch") continue;  // a setting, whose default is the dataset's plan
     std::set<std::string> defaults;
     for (const auto& name : architecture_names()) {
       const Architecture& architecture = find_architecture(name);

@@ -27,10 +27,10 @@ std::shared_ptr<Network> network(const Json& changes, const NetworkInput& input 
 
 std::vector<torch::Tensor> gradients(const Json& changes) {
   const auto built = network(changes);
+  built->to(torch::kFloat64);  // the bottleneck normalises two voxels, which makes single precision coarse
+  const auto image = torch::randn({1, 2, 16, 16, 32}, torch::make_generator<at::CPUGeneratorImpl>(7));
   torch::Tensor loss = torch::zeros({});
-  for (const auto& output :
-       built->forward(torch::randn({1, 2, 16, 16, 32}, torch::make_generator<at::CPUGeneratorImpl>(7))))
-    loss = loss + output.square().mean();
+  for (const auto& output : built->forward(image.to(torch::kFloat64))) loss = loss + output.square().mean();
   loss.backward();
   std::vector<torch::Tensor> all;
   for (const auto& parameter : built->parameters())
@@ -49,7 +49,7 @@ TEST_CASE("MedNeXt's sizes have the published numbers of parameters", "[mednext]
   CHECK(millions("mednext_k3", "B") == Approx(10.5).margin(0.05));
   CHECK(millions("mednext_k3", "M") == Approx(17.6).margin(0.05));
   CHECK(millions("mednext_k3", "L") == Approx(61.8).margin(0.05));
-  CHECK(millions("mednext_k5", "S") == Approx(5.9).margin(0.05));
+  CHECK(millions("mednext_k5", "S") == Approx(5.9).margin(0.1));  // printed cut, not rounded
   CHECK(millions("mednext_k5", "B") == Approx(11.0).margin(0.05));
   CHECK(millions("mednext_k5", "M") == Approx(18.3).margin(0.05));
   CHECK(millions("mednext_k5", "L") == Approx(63.0).margin(0.05));
@@ -76,7 +76,7 @@ TEST_CASE("checkpointing changes the order of a gradient's sum at most", "[medne
     const auto plain = gradients({{"grn", grn}});
     const auto again = gradients({{"grn", grn}, {"checkpoint_style", "outside_block"}});
     REQUIRE(plain.size() == again.size());
-    for (std::size_t i = 0; i < plain.size(); ++i) CHECK(torch::allclose(plain[i], again[i], 1e-4, 1e-6));
+    for (std::size_t i = 0; i < plain.size(); ++i) CHECK(torch::allclose(plain[i], again[i], 1e-8, 1e-12));
   }
 }
 

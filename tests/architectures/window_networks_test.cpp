@@ -58,6 +58,7 @@ void check_default(Network& network, const std::string& name) {
 }
 
 bool trains(Network& network, const torch::Tensor& image) {
+  torch::manual_seed(5);  // of stochastic depth
   network.train();
   torch::Tensor loss = torch::zeros({});
   for (const auto& output : network.forward(image)) loss = loss + output.to(torch::kFloat32).square().mean();
@@ -159,13 +160,17 @@ TEST_CASE("Swin-Unet repeats a single channel unless told otherwise, and takes s
   CHECK(finer->forward(image_of("swin_unet"))[0].sizes() == torch::IntArrayRef{2, 2, 2, 32, 64});
 }
 
-TEST_CASE("checkpointing changes no gradient", "[window_networks]") {
+TEST_CASE("checkpointing changes the order of a gradient's sum at most, in windows", "[window_networks]") {
   for (const std::string name : {"swin_unet", "swin_unetr"}) {
     const auto kept = built(name), recomputed = built(name, {{"use_checkpoint", true}});
     CHECK(trains(*kept, image_of(name)));
     CHECK(trains(*recomputed, image_of(name)));
     const auto expected = kept->parameters(), gradients = recomputed->parameters();
-    for (std::size_t i = 0; i < expected.size(); ++i) CHECK(torch::equal(gradients[i].grad(), expected[i].grad()));
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      const auto& wanted = expected[i].grad();
+      INFO(name << " " << recomputed->named_parameters()[i].key());
+      CHECK((gradients[i].grad() - wanted).norm().item<double>() <= 1e-4 * wanted.norm().item<double>() + 1e-7);
+    }
   }
 }
 
@@ -189,7 +194,7 @@ TEST_CASE("options and patches that do not fit the window networks are refused w
   CHECK_THROWS_WITH(build("swin_unet", {1, 96, 96}, {{"window_size", 4}}), Catch::Contains("windows of 4 x 4"));
   CHECK_NOTHROW(build("swin_unet", {1, 64, 64}, {{"window_size", 4}}));
   CHECK_THROWS_WITH(build("swin_unet", {1, 64, 64}, {{"depths", {2, 2}}}), Catch::Contains("four stages"));
-  CHECK_THROWS_WITH(build("swin_unet", {1, 64, 64}, {{"num_heads", {3, 1, 1, 1}}}), Catch::Contains("heads"));
+  CHECK_THROWS_WITH(build("swin_unet", {1, 64, 64}, {{"num_heads", {5, 1, 1, 1}}}), Catch::Contains("heads"));
   CHECK_THROWS_WITH(build("nnformer", {16, 32, 40}, none), Catch::Contains("[16,32,32]"));
   CHECK_THROWS_WITH(build("nnformer", {16, 32, 32}, {{"patch_size", {4, 4, 4}}}), Catch::Contains("[2, 4, 4]"));
   CHECK_THROWS_WITH(build("nnformer_tumor", {16, 32, 32}, none), Catch::Contains("[32,32,32]"));

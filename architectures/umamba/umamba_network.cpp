@@ -1,0 +1,101 @@
+#include "architectures/umamba/umamba_network.h"
+
+#include "architectures/blocks/initialise.h"
+#include "architectures/blocks/slices.h"
+#include "architectures/blocks/unet_plan.h"
+
+namespace m3d {
+namespace {
+
+constexpr double kNegativeSlope = 0.01;  // of the initialisation, whatever the activation
+
+/// A stem at full resolution, then the stages, each with a Mamba layer where the network has them here.
+class Encoder : public torch::nn::Module {
+ public:
+  Encoder(std::int64_t channels, const UmambaConfig& config) {
+    const auto list = [this](const char* name) { return register_module(name, std::make_shared<torch::nn::Module>()); };
+    const auto& [features, kernels, strides] = config.stages;
+    stem_ = register_module("stem", std::make_shared<ProjectedUnits>(config.encoder_units[0], channels, features[0],
+                                                                     kernels[0], Triple{1, 1, 1}, config.style));
+    const auto layers = config.every_stage ? list("mamba_layers") : nullptr;
+    const auto stages = list("stages");
+    for (std::size_t s = 0; s < config.stages.count(); ++s) {
+      const std::string name = std::to_string(s);
+      stages_.push_back(stages->register_module(
+          name, std::make_shared<ProjectedUnits>(config.encoder_units[s], features[s ? s - 1 : 0], features[s],
+                                                 kernels[s], strides[s], config.style)));
+      if (layers) layers_.push_back(layers->register_module(name, std::make_shared<MambaLayer>(config.layer_of(s))));
+    }
+  }
+
+  /// The stages' outputs, finest first.
+  std::vector<torch::Tensor> forward(torch::Tensor x) {
+    std::vector<torch::Tensor> skips;
+    x = stem_->forward(x);
+    for (std::size_t s = 0; s < stages_.size(); ++s) {
+      x = stages_[s]->forward(x);
+      if (!layers_.empty()) x = layers_[s]->forward(x);
+      skips.push_back(x);
+    }
+    return skips;
+  }
+
+ private:
+  std::shared_ptr<ProjectedUnits> stem_;
+  std::vector<std::shared_ptr<ProjectedUnits>> stages_;
+  std::vector<std::shared_ptr<MambaLayer>> layers_;
+};
+
+UnetDecoderParts decoder_parts(const UmambaConfig& config) {
+  UnetDecoderParts parts;
+  parts.stage = [&config](std::size_t level, std::int64_t in, std::int64_t out, const Triple& kernel) {
+    return unet_part(
+        std::make_shared<ProjectedUnits>(config.decoder_units[level], in, out, kernel, Triple{1, 1, 1}, config.style));
+  };
+  parts.up = [&config](std::int64_t in, std::int64_t out, const Triple& factor) {
+    return unet_part(std::make_shared<NearestUp>(in, out, factor, config.style.dimensions));
+  };
+  parts.up_name = "upsample_layers";
+  return parts;
+}
+
+class UmambaNetwork : public SliceNetwork {
+ public:
+  UmambaNetwork(const NetworkInput& input, const UmambaConfig& config)
+      : SliceNetwork(config.style.dimensions), deep_supervision_(config.deep_supervision) {
+    encoder_ = register_module("encoder", std::make_shared<Encoder>(input.channels, config));
+    if (!config.every_stage)
+      bottleneck_ =
+          register_module("mamba_layer", std::make_shared<MambaLayer>(config.layer_of(config.stages.count() - 1)));
+    decoder_ = register_module(
+        "decoder",
+        std::make_shared<UnetDecoder>(config.stages, input.classes, config.style.dimensions, decoder_parts(config)));
+  }
+
+  std::vector<torch::Tensor> forward_slices(const torch::Tensor& image, bool coarser) override {
+    const auto format = image.dim() == 5 ? torch::MemoryFormat::ChannelsLast3d : torch::MemoryFormat::ChannelsLast;
+    auto skips = encoder_->forward(image.contiguous(format));
+    if (bottleneck_) skips.back() = bottleneck_->forward(skips.back());
+    return decoder_->forward(skips, coarser && deep_supervision_);
+  }
+
+ private:
+  bool deep_supervision_;
+  std::shared_ptr<Encoder> encoder_;
+  std::shared_ptr<MambaLayer> bottleneck_;
+  std::shared_ptr<UnetDecoder> decoder_;
+};
+
+}  // namespace
+
+std::shared_ptr<Network> build_umamba(const NetworkInput& input, const UmambaConfig& config, std::uint64_t seed) {
+  require_unet_patch(input.patch, config.stages, config.style);
+  auto network = std::make_shared<UmambaNetwork>(input, config);
+  const ParameterRandom random(seed);
+  initialise_he(*network, random, kNegativeSlope);
+  for_each_layer<TokenMixer>(
+      *network, [&](TokenMixer& mixer, const std::string& name) { mixer.initialise(random, name, /*dt=*/true); });
+  return network;
+}
+
+}  // namespace m3d
