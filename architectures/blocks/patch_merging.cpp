@@ -2,6 +2,8 @@
 
 namespace m3d {
 
+MergedOffsets square_offsets() { return {{0, 0, 0}, {0, 1, 0}, {0, 0, 1}, {0, 1, 1}}; }
+
 PatchMerging::PatchMerging(std::int64_t dim, MergedOffsets offsets) : offsets_(std::move(offsets)) {
   for (const auto& offset : offsets_)
     for (int axis = 0; axis < 3; ++axis) steps_[axis] = std::max(steps_[axis], offset[axis] + 1);

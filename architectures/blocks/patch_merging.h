@@ -7,6 +7,9 @@ namespace m3d {
 /// Offsets from an even token of those whose channels lie beside each other, in their order.
 using MergedOffsets = std::vector<Grid>;
 
+/// The four tokens of a square of H and W, the left column first, as Swin Transformer has them.
+MergedOffsets square_offsets();
+
 /// Children reduction (without bias) and norm.
 class PatchMerging : public torch::nn::Module {
  public:

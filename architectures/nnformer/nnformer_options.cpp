@@ -85,6 +85,24 @@ void require_down_strides(const NetworkInput& input, const Json& options, const 
   }
 }
 
+std::vector<OptionSpec> window_options(bool acdc) {
+  using enum OptionType;
+  if (!acdc)
+    return {{"window_size", integer_list, {4, 4, 8, 4}, "edge of the windows of each stage, in tokens", {}, 1}};
+  return {{"window_size",
+           integer_lists,
+           {{3, 5, 5}, {3, 5, 5}, {7, 10, 10}, {3, 5, 5}},
+           "tokens of a window along D, H and W, for each stage",
+           {},
+           1},
+          {"down_stride",
+           integer_lists,
+           {{1, 4, 4}, {1, 8, 8}, {2, 16, 16}, {4, 32, 32}},
+           "voxels of a token of each stage; follows from the fixed convolutions",
+           {},
+           1}};
+}
+
 }  // namespace
 
 OptionSchema nnformer_schema(NnFormerVariant variant, const std::string& kind) {
@@ -108,22 +126,7 @@ OptionSchema nnformer_schema(NnFormerVariant variant, const std::string& kind) {
        "voxels of a token along D, H and W",
        {},
        1}};
-  if (acdc) {
-    specs.push_back({"window_size",
-                     integer_lists,
-                     {{3, 5, 5}, {3, 5, 5}, {7, 10, 10}, {3, 5, 5}},
-                     "tokens of a window along D, H and W, for each stage",
-                     {},
-                     1});
-    specs.push_back({"down_stride",
-                     integer_lists,
-                     {{1, 4, 4}, {1, 8, 8}, {2, 16, 16}, {4, 32, 32}},
-                     "voxels of a token of each stage; follows from the fixed convolutions",
-                     {},
-                     1});
-  } else {
-    specs.push_back({"window_size", integer_list, {4, 4, 8, 4}, "edge of the windows of each stage, in tokens", {}, 1});
-  }
+  for (auto& spec : window_options(acdc)) specs.push_back(std::move(spec));
   specs.push_back({"drop_path_rate",
                    number,
                    0.2,

@@ -55,7 +55,6 @@ Architecture make_architecture(const Preset& preset) {
                           {"drop_path_rate", 0}};
   architecture.widths = {{"embedding_dim", 12}};
   architecture.reduced_patch = preset.reduced_patch;
-  architecture.widths = {{"embedding_dim", 12}};
   architecture.divisors = [=](const Json& options) { return nnformer_divisors(variant, resolved(options)); };
   architecture.outputs = [=](const Json& options) { return resolved(options).at("deep_supervision") ? 3 : 1; };
   architecture.build = [=](const NetworkInput& input, const Json& options, std::uint64_t seed) {

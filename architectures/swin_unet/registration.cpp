@@ -32,7 +32,6 @@ Architecture swin_unet() {
                           {"drop_path_rate", 0}};
   architecture.widths = {{"embed_dim", 12}};
   architecture.reduced_patch = {2, 32, 64};
-  architecture.widths = {{"embed_dim", 12}};
   architecture.divisors = [config](const Json& options) { return swin_unet_divisors(config({}, options)); };
   architecture.outputs = [](const Json&) { return 1; };
   architecture.build = [config](const NetworkInput& input, const Json& options, std::uint64_t seed) {

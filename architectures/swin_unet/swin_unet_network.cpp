@@ -10,9 +10,6 @@ constexpr std::size_t kStages = 4;
 constexpr double kNormEps = 1e-5;
 constexpr double kStd = 0.02;
 
-/// Channels (top, left), (top, right), …: in the order in which the original lays a 2x2 square's tokens side by side.
-const MergedOffsets kSquare = {{0, 0, 0}, {0, 1, 0}, {0, 0, 1}, {0, 1, 1}};
-
 std::shared_ptr<LayerNorm> layer_norm(std::int64_t channels) { return std::make_shared<LayerNorm>(channels, kNormEps); }
 
 /// Strided convolution and norm; image [B, C, H, W] → tokens [B, L, embed_dim].
@@ -63,7 +60,8 @@ class SwinUnetStage : public torch::nn::Module {
     shape.attention.heads = config.num_heads[stage];
     const auto drop_paths = rising_rates(config.drop_path_rate, config.depths)[stage];
     blocks_ = register_module("blocks", std::make_shared<WindowBlocks>(alternating_blocks(shape, drop_paths), grid));
-    if (then == Then::merge) merge_ = register_module("downsample", std::make_shared<PatchMerging>(width, kSquare));
+    if (then == Then::merge)
+      merge_ = register_module("downsample", std::make_shared<PatchMerging>(width, square_offsets()));
     if (then == Then::expand) expand_ = register_module("upsample", std::make_shared<PatchExpand>(width, 2, width / 2));
   }
   torch::Tensor forward(const torch::Tensor& tokens) const {

@@ -36,7 +36,7 @@ OptionSchema swin_unet_schema() {
         0,
         kLargestRate},
        {"attn_drop_rate", number, 0, "dropout of the attention weights", {}, 0, kLargestRate},
-       {"drop_path_rate", number, 0.1, "stochastic depth of the deepest block", {}, 0, kLargestRate},
+       {"drop_path_rate", number, 0.2, "stochastic depth of the deepest block", {}, 0, kLargestRate},
        {"ape", boolean, false, "add a learned position embedding to the patch embedding"},
        {"patch_norm", boolean, true, "norm after the patch embedding"},
        {"use_checkpoint", boolean, false,

@@ -31,7 +31,6 @@ Architecture make_architecture(const char* name, const char* title, const char* 
       {"feature_size", 12}, {"depths", {2, 1, 1, 1}}, {"num_heads", {2, 2, 3, 4}}, {"window_size", {3, 3, 2}}};
   architecture.widths = {{"feature_size", 12}};
   architecture.reduced_patch = {32, 32, 64};
-  architecture.widths = {{"feature_size", 12}};
   architecture.divisors = [=](const Json& options) { return swin_unetr_divisors(resolved(options)); };
   architecture.outputs = [](const Json&) { return 1; };
   architecture.build = [=](const NetworkInput& input, const Json& options, std::uint64_t seed) {

@@ -36,33 +36,28 @@ MergedOffsets merging_of(const std::string& name, int dimensions) {
   return {{0, 0, 0}, {1, 0, 0}, {0, 1, 0}, {0, 0, 1}, {1, 0, 1}, {0, 1, 0}, {0, 0, 1}, {1, 1, 1}};
 }
 
+std::vector<OptionSpec> dropout_options() {
+  using enum OptionType;
+  const auto rate = [](std::string name, std::string description) {
+    return OptionSpec{std::move(name), number, 0.0, std::move(description), {}, 0, kLargestRate};
+  };
+  return {rate("drop_rate", "dropout of the patch embedding, the attention's output and the MLP"),
+          rate("attn_drop_rate", "dropout of the attention weights"),
+          rate("dropout_path_rate", "stochastic depth of the deepest block")};
+}
+
 }  // namespace
 
 OptionSchema swin_unetr_schema(const std::string& kind) {
   using enum OptionType;
   std::vector<OptionSpec> specs = {
-      {"patch_size",
-       integer,
-       2,
-       "voxels of a token along each axis; the decoder's five doublings meet only 2",
-       {},
-       2,
-       2},
+      {"patch_size", integer, 2, "voxels of a token along each axis; the decoder has five doublings", {}, 2, 2},
       {"depths", integer_list, {2, 2, 2, 2}, "blocks of the four stages", {}, 0},
       {"num_heads", integer_list, {3, 6, 12, 24}, "attention heads of the four stages", {}, 1},
       {"window_size", integer_list, Json::array({7}), "tokens of a window along all axes, or along each", {}, 1},
       {"qkv_bias", boolean, true, "bias of queries, keys and values"},
       {"mlp_ratio", number, 4, "hidden width of the MLP over its width", {}, 0.01},
       {"feature_size", integer, 48, "width of the first stage, a multiple of 12; it doubles with every stage", {}, 12},
-      {"drop_rate",
-       number,
-       0,
-       "dropout of the patch embedding, the attention's output and the MLP",
-       {},
-       0,
-       kLargestRate},
-      {"attn_drop_rate", number, 0, "dropout of the attention weights", {}, 0, kLargestRate},
-      {"dropout_path_rate", number, 0, "stochastic depth of the deepest block", {}, 0, kLargestRate},
       {"normalize", boolean, true, "norm the transformer's hidden states before the decoder sees them"},
       {"patch_norm", boolean, false, "norm after the patch embedding"},
       {"use_checkpoint", boolean, false,
@@ -71,11 +66,10 @@ OptionSchema swin_unetr_schema(const std::string& kind) {
       {"downsample",
        string,
        "merging",
-       "order in which patch merging lays neighbours side by side; merging_pre_1_5: two of them twice, two never, as "
-       "in "
-       "MONAI before 1.5",
+       "order of neighbours in patch merging; merging_pre_1_5: two of them twice, two never, as in MONAI before 1.5",
        {"merging", "mergingv2", "merging_pre_1_5"}},
       {"use_v2", boolean, false, "a residual convolution block before every stage (Swin UNETR V2)"}};
+  for (auto& spec : dropout_options()) specs.push_back(std::move(spec));
   for (auto& spec : monai_norm_options()) specs.push_back(std::move(spec));
   return OptionSchema(kind, std::move(specs));
 }
