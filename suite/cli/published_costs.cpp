@@ -87,7 +87,8 @@ reports::Table published_costs_table() {
                    text("Reproduced"),
                    text("Note")};
   try {
-    for (const Json& row : Json::parse(read_file(file)).at("rows")) table.rows.push_back(cells_of(row));
+    const Json published = Json::parse(read_file(file));
+    for (const Json& row : published.at("rows")) table.rows.push_back(cells_of(row));
   } catch (const std::exception& error) {
     throw UserError(file.string() + ": " + error.what());
   }

@@ -32,6 +32,15 @@ std::vector<std::string> arguments_of(std::string row) {
 
 }  // namespace
 
+TEST_CASE("published costs stand beside counted ones, and those of the Ulike networks are reproduced") {
+  const Workplace place;
+  const Outcome outcome = run(place, {"profile", "--published", "csv"});
+  INFO(outcome.err);
+  REQUIRE(outcome.exit_code == 0);
+  CHECK_THAT(outcome.out, Contains("UlikeMamba_3dMT") && Contains("MultiSegMamba") && Contains("yes"));
+  CHECK(std::count(outcome.out.begin(), outcome.out.end(), '\n') > 20);
+}
+
 TEST_CASE("help is everywhere, with examples") {
   const Workplace place;
   const Outcome bare = run(place, {});
