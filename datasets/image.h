@@ -1,5 +1,5 @@
 #pragma once
-// Volumes with their geometry. No ITK here: only image_io.cpp and label_surface.cpp know it.
+// Volumes with their geometry. No ITK here: only image_io.cpp knows it.
 #include <array>
 #include <cstdint>
 #include <filesystem>

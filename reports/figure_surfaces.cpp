@@ -59,7 +59,7 @@ Drawing case_surfaces(const QualitativeCase& shown, const std::string& name, con
   drawing.figure.title = surfaces_title(shown.choice);
   drawing.figure.caption =
       shown.words() +
-      " Marching cubes over every label, lightly smoothed, to scale, seen without perspective from the front, 30° "
+      " Marching tetrahedra over every label, lightly smoothed, to scale, seen without perspective from the front, 30° "
       "to the patient's left and 20° from above; camera, light and crop are the same in all panels. What a "
       "structure encloses is hidden. Numbers: mean Dice of the case over a configuration's runs; shown: its first "
       "run.";

@@ -1,6 +1,5 @@
 #include "reports/qualitative_case.h"
 
-#include <cstdlib>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -104,11 +103,7 @@ std::vector<Drawing> drawings_of(const Section& section, const Dataset& dataset,
   try {
     const QualitativeCase shown = load(section, dataset, choice, theme);
     drawings.push_back(case_slices(shown, slices, theme, folder));
-    // ITK 5.2's mesh source can crash on the ragged masks of a hardly trained network, which would cost the report.
-    if (with_surfaces)
-      drawings.push_back(std::getenv("M3D_SURFACES")
-                             ? case_surfaces(shown, surfaces, theme, folder)
-                             : omitted(surfaces, surfaces_title(choice), "drawn only when M3D_SURFACES=1 is set"));
+    if (with_surfaces) drawings.push_back(case_surfaces(shown, surfaces, theme, folder));
   } catch (const UserError& failure) {
     drawings = {omitted(slices, slices_title(choice), failure.what())};
     if (with_surfaces) drawings.push_back(omitted(surfaces, surfaces_title(choice), failure.what()));

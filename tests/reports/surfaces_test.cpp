@@ -4,6 +4,7 @@
 #include <cmath>
 #include <map>
 #include <numbers>
+#include <random>
 
 #include "reports/panels.h"
 #include "tests/reports/report_checks.h"
@@ -31,14 +32,65 @@ LabelImage ball(const std::array<double, 3>& spacing, double radius, const Point
   return image;
 }
 
+/// Every edge has two triangles, which run along it in opposite directions.
 bool closed(const Surface& surface) {
-  std::map<std::pair<std::uint32_t, std::uint32_t>, int> balance;
+  std::map<std::pair<std::uint32_t, std::uint32_t>, std::array<int, 2>> faces;
   for (const auto& triangle : surface.triangles)
     for (std::size_t i = 0; i < 3; ++i) {
       const auto from = triangle[i], to = triangle[(i + 1) % 3];
-      balance[std::minmax(from, to)] += from < to ? 1 : -1;
+      ++faces[std::minmax(from, to)][from < to];
     }
-  return std::all_of(balance.begin(), balance.end(), [](const auto& edge) { return edge.second == 0; });
+  return std::all_of(faces.begin(), faces.end(), [](const auto& edge) { return edge.second == std::array{1, 1}; });
+}
+
+/// Points less edges plus triangles: 2 for every ball, 0 for every torus.
+std::int64_t euler_number(const Surface& surface) {
+  const auto triangles = static_cast<std::int64_t>(surface.triangles.size());
+  return static_cast<std::int64_t>(surface.points.size()) - 3 * triangles / 2 + triangles;
+}
+
+/// Every point's triangles are one fan around it.
+bool manifold_at_points(const Surface& surface) {
+  std::vector<std::map<std::uint32_t, std::uint32_t>> next(surface.points.size());
+  for (const auto& triangle : surface.triangles)
+    for (std::size_t i = 0; i < 3; ++i) next[triangle[i]][triangle[(i + 1) % 3]] = triangle[(i + 2) % 3];
+  return std::all_of(next.begin(), next.end(), [](const auto& ring) {
+    std::size_t steps = 0;
+    std::uint32_t place = ring.begin()->first;
+    do place = ring.at(place), ++steps;
+    while (place != ring.begin()->first && steps <= ring.size());
+    return steps == ring.size();
+  });
+}
+
+LabelImage empty_image(const Shape3& shape) {
+  LabelImage image;
+  image.geometry.shape = shape;
+  image.voxels.assign(static_cast<std::size_t>(voxel_count(shape)), 0);
+  return image;
+}
+
+/// A solid torus around the z axis.
+LabelImage torus(const Shape3& shape, double ring, double tube) {
+  LabelImage image = empty_image(shape);
+  for (std::int64_t z = 0; z < shape[0]; ++z)
+    for (std::int64_t y = 0; y < shape[1]; ++y)
+      for (std::int64_t x = 0; x < shape[2]; ++x) {
+        const auto from_centre = [&](std::int64_t place, std::size_t axis) {
+          return static_cast<double>(place) - static_cast<double>(shape[axis] - 1) / 2;
+        };
+        const double away = std::hypot(from_centre(y, 1), from_centre(x, 2)) - ring;
+        image.at(z, y, x) = std::hypot(away, from_centre(z, 0)) < tube ? 3 : 0;
+      }
+  return image;
+}
+
+/// Every voxel label 3 with `share`'s probability.
+LabelImage noise(const Shape3& shape, unsigned seed, double share) {
+  LabelImage image = empty_image(shape);
+  std::mt19937 random(seed);
+  for (auto& voxel : image.voxels) voxel = random() < share * 4294967296.0 ? 3 : 0;
+  return image;
 }
 
 Point3 middle(const Surface& surface) {
@@ -68,6 +120,58 @@ TEST_CASE("the surface of a ball closes and has its area, volume and place") {
   CHECK(centre[1] == Approx(20).margin(0.2));
   CHECK(centre[2] == Approx(22).margin(0.2));
   CHECK(label_surface(image, 2).triangles.empty());
+}
+
+TEST_CASE("a surface has the topology of its mask") {
+  CHECK(euler_number(label_surface(ball({1, 1, 1}, 9, {12, 12, 12}, {25, 25, 25}), 3)) == 2);
+  const LabelImage solid = torus({16, 40, 40}, 12, 4.5);
+  const Surface ring = label_surface(solid, 3);
+  CHECK(closed(ring));
+  CHECK(euler_number(ring) == 0);
+  const auto voxels = std::count(solid.voxels.begin(), solid.voxels.end(), 3);
+  CHECK(volume_mm3(ring) == Approx(static_cast<double>(voxels)).epsilon(0.03));
+
+  LabelImage hollow = ball({1, 1, 1}, 9, {12, 12, 12}, {25, 25, 25});
+  hollow.at(12, 12, 12) = 0;  // a bubble of one voxel is a surface of its own, inside out
+  const Surface two = label_surface(hollow, 3);
+  CHECK(closed(two));
+  CHECK(euler_number(two) == 4);
+}
+
+TEST_CASE("a surface parts the centres of its label's voxels from the others, single ones too") {
+  LabelImage image = empty_image({5, 5, 9});
+  image.at(2, 2, 2) = 3;
+  image.at(2, 2, 6) = 3;
+  const Surface surface = label_surface(image, 3);
+  CHECK(closed(surface));
+  CHECK(euler_number(surface) == 4);
+  for (const Point3& point : surface.points) {
+    const double nearest = point[0] < 4 ? 2 : 6;
+    for (std::size_t axis = 0; axis < 3; ++axis) CHECK(std::abs(point[axis] - (axis == 0 ? nearest : 2)) < 0.5);
+  }
+  CHECK(volume_mm3(surface) > 0);
+}
+
+TEST_CASE("ragged masks have closed surfaces that meet themselves nowhere") {
+  const unsigned seed = GENERATE(range(0u, 12u));
+  const double share = GENERATE(0.02, 0.3, 0.5, 0.7, 0.98);
+  CAPTURE(seed, share);
+  Surface surface = label_surface(noise({9, 14, 11}, seed, share), 3);
+  CHECK(closed(surface));
+  CHECK(manifold_at_points(surface));
+  CHECK(volume_mm3(surface) > 0);
+  const Surface again = label_surface(noise({9, 14, 11}, seed, share), 3);
+  CHECK(again.points == surface.points);
+  CHECK(again.triangles == surface.triangles);
+  smooth(surface);
+  CHECK(std::isfinite(area_mm2(surface)));
+}
+
+TEST_CASE("masks of one slice, one row and whole volumes have surfaces") {
+  const Shape3 shape = GENERATE(Shape3{1, 7, 5}, Shape3{1, 1, 6}, Shape3{1, 1, 1}, Shape3{4, 3, 2});
+  const Surface surface = label_surface(noise(shape, 0, 2), 3);  // every voxel
+  CHECK(closed(surface));
+  CHECK(euler_number(surface) == 2);
 }
 
 TEST_CASE("surfaces close at the image's border, lie where the header says and are never inside out") {
