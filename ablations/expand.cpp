@@ -140,18 +140,36 @@ Json resolve_settings(const Overrides& overrides) {
   return nest_settings(resolved);
 }
 
-/// Only from what identifies a run, so that one hash never has two names: the single-option axes (whether the suite
-/// lists them or not) on which the run differs from its architecture's defaults, then fold and seed.
+bool sets_one_option(const Axis& axis) {
+  return std::all_of(axis.values.begin(), axis.values.end(), [](const AxisValue& value) {
+    return value.set.size() == 1 && value.set.begin()->first.starts_with("model.");
+  });
+}
+
+/// Whether the axis' options are told by axes of one option each (as those of the paper's steps).
+bool is_told_by_others(const Axis& axis, const std::vector<Axis>& axes, const Architecture& architecture) {
+  const auto told = [&](const auto& entry) {
+    return std::any_of(axes.begin(), axes.end(), [&](const Axis& other) {
+      return sets_one_option(other) && other.applies_to(architecture) && other.values.front().set.contains(entry.first);
+    });
+  };
+  return std::all_of(axis.values.begin(), axis.values.end(),
+                     [&](const AxisValue& value) { return std::all_of(value.set.begin(), value.set.end(), told); });
+}
+
+/// Only from what identifies a run, so that one hash never has two names: the axes (whether the suite lists them or
+/// not) on which the run differs from its architecture's defaults, or from the axis' own where it has settings; then
+/// fold and seed.
 std::string run_name(const RunConfig& run, const Architecture& architecture, const std::vector<Axis>& axes) {
   const Json defaults = architecture.options.resolve(Json::object(), [](const std::string&) { return ""; });
+  const Json settings = run.identity().at("settings");
   std::string name = architecture.name;
   for (const auto& axis : axes) {
-    const bool one_option = std::all_of(axis.values.begin(), axis.values.end(), [](const AxisValue& value) {
-      return value.set.size() == 1 && value.set.begin()->first.starts_with("model.");
-    });
-    if (!one_option || !axis.applies_to(architecture)) continue;
-    const std::string value = axis.value_of(run.model, Json::object());
-    if (!value.empty() && value != axis.value_of(defaults, Json::object())) name += "-" + axis.name + "_" + value;
+    const bool one_option = sets_one_option(axis);
+    if (!axis.applies_to(architecture) || (!one_option && is_told_by_others(axis, axes, architecture))) continue;
+    const std::string value = axis.value_of(run.model, settings);
+    const std::string usual = one_option ? axis.value_of(defaults, settings) : axis.default_value;
+    if (!value.empty() && value != usual) name += "-" + axis.name + "_" + value;
   }
   name += run.fold == kFoldEverything ? "-everything" : "-fold" + std::to_string(run.fold);
   return name + "-seed" + std::to_string(run.seed);
@@ -278,8 +296,8 @@ Json resolve_model(const Architecture& architecture, const Overrides& overrides)
   Json given = Json::object();
   for (const auto& [name, placed] : overrides)
     if (name.starts_with("model.") && architecture.options.has(name.substr(6))) given[name.substr(6)] = placed.value;
-  const Json resolved = architecture.options.resolve(
-      given, [&](const std::string& key) { return overrides.at("model." + key).where; });
+  const Json resolved =
+      architecture.options.resolve(given, [&](const std::string& key) { return overrides.at("model." + key).where; });
   const auto factor = overrides.find(kWidthScale);
   return factor == overrides.end() ? resolved
                                    : scaled_widths(architecture, resolved, width_scale_of(factor->second), given);

@@ -89,9 +89,7 @@ class RunExecution {
     return metrics_json(evaluation);
   }
 
-  SpeedRequest request() const {
-    return speed_request(config_, settings_, input_, data_.dataset().region_based);
-  }
+  SpeedRequest request() const { return speed_request(config_, settings_, input_, data_.dataset().region_based); }
 
   /// What is known before the run: also a run that memory does not suffice for has it in its record.
   Json costs() const {
@@ -103,7 +101,7 @@ class RunExecution {
   }
 
   void add_measurements(Json& profile, double train_seconds) const {
-    profile["train_seconds"] = train_seconds;
+    if (settings_.train.total_steps() > 0) profile["train_seconds"] = train_seconds;
     if (settings_.profile.enabled) add_speed(profile, measure_speed(architecture_, config_.model, request()));
   }
 

@@ -122,6 +122,30 @@ TEST_CASE("one hash has one name and runs once") {
   CHECK_THAT(runs[1].skip_reason, Contains("same as " + runs[0].name));
 }
 
+TEST_CASE("names show the values of axes that set settings or several options, unless others tell them") {
+  const ToyData data;
+  SuiteRequest request = request_of("toy");
+  request.axes = {"scan=single", "speed=[slow,fast]"};
+  CHECK(names_of(expand(request)) ==
+        std::vector<std::string>{"toy_mamba-fold0-seed0", "toy_mamba-speed_fast-fold0-seed0"});
+  data.write("ablations/axes/reading.yaml", R"(name: reading
+description: Two options at once.
+default: plain
+architectures: [toy_mamba]
+values:
+  - {value: plain, set: {model.scan: single, model.merge: mean}}
+  - {value: rich, set: {model.scan: tri, model.merge: sum}}
+)");
+  request = request_of(data.suite("reading",
+                                  "name: reading\ndescription: Steps.\naxes: {reading: [plain, rich]}\n"
+                                  "architectures: [toy_mamba]\n"));
+  CHECK(names_of(expand(request))[1] == "toy_mamba-reading_rich-scan_tri-fold0-seed0");
+  data.write("ablations/axes/merge.yaml",
+             "name: merge\ndescription: Of orders.\ndefault: mean\narchitectures: [toy_mamba]\n"
+             "values: [{value: mean}, {value: sum}]\n");
+  CHECK(names_of(expand(request))[1] == "toy_mamba-merge_sum-scan_tri-fold0-seed0");
+}
+
 TEST_CASE("exclusions appear as skipped runs with their reason") {
   const ToyData data;
   const auto file =

@@ -142,6 +142,15 @@ TEST_CASE("A run that diverges leaves a record that names the module; the others
   CHECK(execute(configs, world.options()).failed == 1);
 }
 
+TEST_CASE("Where nothing is trained no training time is measured") {
+  const small_world::World world;
+  const RunConfig untrained = config(0, {{"train.epochs", 0}});
+  REQUIRE(execute({untrained}, world.options()).done == 1);
+  const Json profile = json_in(run_folder_of(untrained, world.options().output) / "record.json")["profile"];
+  CHECK(profile["train_seconds"].is_null());
+  CHECK(profile["train_patches_per_second"].get<double>() > 0);
+}
+
 TEST_CASE("Excluded runs are counted, with their reason") {
   const small_world::World world;
   RunConfig excluded = config(0);
