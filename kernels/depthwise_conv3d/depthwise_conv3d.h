@@ -10,8 +10,8 @@ namespace m3d {
 /// Cross-correlation of every channel with its own kernel, stride 1, zero padding (k-1)/2 ("same"); SiLU if `silu`.
 ///
 /// x: [B, D, H, W, C], any strides; weight: [C, 1, kd, kh, kw], each odd; bias: [C]. x: float32, float64,
-/// bfloat16 or float16, the parameters in its dtype or in that of the arithmetic (float64 for float64, else float32); one
-/// device. Returns shape and dtype of x. The same bits whatever the number of threads. Throws c10::Error naming the
+/// bfloat16 or float16, the parameters in its dtype or in that of the arithmetic (float64 for float64, else float32);
+/// one device. Returns shape and dtype of x. The same bits whatever the number of threads. Throws c10::Error naming the
 /// wrong argument. Differentiable once in every tensor. The dispatcher sees the call as m3d::depthwise_conv3d, on
 /// meta tensors too.
 at::Tensor depthwise_conv3d(const at::Tensor& x, const at::Tensor& weight,

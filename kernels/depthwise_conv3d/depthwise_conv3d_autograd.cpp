@@ -49,8 +49,8 @@ struct DepthwiseConv3d : torch::autograd::Function<DepthwiseConv3d> {
 void check(const ArgumentChecks& checks, const char* op, const at::Tensor& x, const at::Tensor& weight,
            const OptionalTensor& bias) {
   TORCH_CHECK(weight.dim() == 5, op, ": weight must be [C, 1, kd, kh, kw], has shape ", weight.sizes());
-  checks.parameter("weight", weight, {x.size(4), 1, weight.size(2), weight.size(3), weight.size(4)},
-                   "[C, 1, kd, kh, kw]")
+  checks
+      .parameter("weight", weight, {x.size(4), 1, weight.size(2), weight.size(3), weight.size(4)}, "[C, 1, kd, kh, kw]")
       .parameter("bias", bias, {x.size(4)}, "[C]");
   for (std::int64_t axis = 2; axis < 5; ++axis)
     TORCH_CHECK(weight.size(axis) % 2 == 1, op, ": weight must have odd kernel sizes, has shape ", weight.sizes());
@@ -69,7 +69,8 @@ at::Tensor run(const char* op, const at::Tensor& x, at::TensorList weights, cons
     // Autograd takes no absent tensors in a list.
     exact_biases.push_back(bias ? bias->to(dtype) : at::zeros({x.size(4)}, weights[s].options().dtype(dtype)));
   }
-  if (differentiate) return DepthwiseConv3d::apply(x, at::TensorList(exact_weights), at::TensorList(exact_biases), silu);
+  if (differentiate)
+    return DepthwiseConv3d::apply(x, at::TensorList(exact_weights), at::TensorList(exact_biases), silu);
   return std::get<0>(forward(x, exact_weights, present(exact_biases), silu, false));
 }
 

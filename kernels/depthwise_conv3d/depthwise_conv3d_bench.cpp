@@ -61,8 +61,7 @@ at::Tensor one_by_one(const Tensors& t) {
 }
 at::Tensor scales_reference(const Tensors& t) {
   Tensors scales;
-  for (std::size_t s = 0; s < 3; ++s)
-    scales.push_back(depthwise_conv3d_reference(t[0], t[1 + s], t[4 + s], false));
+  for (std::size_t s = 0; s < 3; ++s) scales.push_back(depthwise_conv3d_reference(t[0], t[1 + s], t[4 + s], false));
   return torch::stack(scales, 1);
 }
 
@@ -89,9 +88,8 @@ void add_scales(std::vector<Benchmark>& benchmarks) {
         benchmarks.push_back({name_of(name, shape, at::kFloat, backward), [=](at::Device device) {
                                 torch::manual_seed(0);
                                 const Tensors inputs = make_scales_inputs(shape, at::kFloat, device);
-                                return make_problem(
-                                    {form, scales_reference, inputs, backward, {4, 0, 0, 0, 0, 0, 0}},
-                                    work_of_scales(inputs, shape, backward));
+                                return make_problem({form, scales_reference, inputs, backward, {4, 0, 0, 0, 0, 0, 0}},
+                                                    work_of_scales(inputs, shape, backward));
                               }});
 }
 
@@ -101,7 +99,8 @@ void add(std::vector<Benchmark>& benchmarks) {
     for (const bool backward : {false, true})
       for (const Shape& shape : kShapes)
         for (const std::int64_t kernel : {3, 5, 7})
-          benchmarks.push_back({name_of("depthwise_conv3d", shape, dtype, backward) + "/k:" + std::to_string(kernel), [=](at::Device device) {
+          benchmarks.push_back({name_of("depthwise_conv3d", shape, dtype, backward) + "/k:" + std::to_string(kernel),
+                                [=](at::Device device) {
                                   torch::manual_seed(0);
                                   const Tensors inputs = make_inputs(shape, kernel, dtype, device);
                                   return make_problem({ours, reference, inputs, backward, {4, 0, 0}},

@@ -24,15 +24,15 @@ const Loops<T, S>& loops() {
 template <class T>
 Volume<T> volume_of(const at::Tensor& tensor) {
   if (!tensor.defined()) return {};
-  return {static_cast<T*>(tensor.data_ptr()), tensor.stride(0), tensor.stride(1), tensor.stride(2),
-          tensor.stride(3)};
+  return {static_cast<T*>(tensor.data_ptr()), tensor.stride(0), tensor.stride(1), tensor.stride(2), tensor.stride(3)};
 }
 
 Kernel kernel_of(const at::Tensor& weight) {
   return {static_cast<int>(weight.size(2)), static_cast<int>(weight.size(3)), static_cast<int>(weight.size(4))};
 }
 
-Geometry geometry_of(const at::Tensor& x, at::TensorList weights) {
+/// rings: volumes of which the loops keep the planes around the one being computed.
+Geometry geometry_of(const at::Tensor& x, at::TensorList weights, int rings) {
   TORCH_CHECK(weights.size() <= kMaxScales, "depthwise_conv3d: at most ", kMaxScales, " weights");
   Geometry geometry{.batch = x.size(0),
                     .depth = x.size(1),
@@ -41,7 +41,8 @@ Geometry geometry_of(const at::Tensor& x, at::TensorList weights) {
                     .channels = x.size(4),
                     .scales = static_cast<int>(weights.size()),
                     .kernel = {},
-                    .largest = {}};
+                    .largest = {},
+                    .rings = rings};
   for (std::size_t s = 0; s < weights.size(); ++s) {
     const Kernel kernel = geometry.kernel[s] = kernel_of(weights[s]);
     Kernel& largest = geometry.largest;
@@ -87,19 +88,17 @@ ForwardResult forward_cpu(const at::Tensor& x_, at::TensorList weights, const Op
   const at::Tensor before_silu = at::empty(keep ? at::IntArrayRef(sizes) : at::IntArrayRef{0}, x.options());
   with_storage("depthwise_conv3d", x.scalar_type(), [&]<class T, class S>() {
     std::vector<at::Tensor> alive;
-    Forward<T, S> conv{geometry_of(x, weights), volume_of<const S>(x), silu, {}};
+    Forward<T, S> conv{geometry_of(x, weights, 1), volume_of<const S>(x), silu, {}};
     for (std::size_t s = 0; s < weights.size(); ++s) {
       const auto scale = static_cast<std::int64_t>(s);
       const OptionalTensor bias = biases[s];
       const at::Tensor packed = alive.emplace_back(pack(weights[s], loops<T, S>().lanes, false));
       const at::Tensor dense_bias = alive.emplace_back(bias ? bias->contiguous() : at::Tensor());
-      conv.scale[s] = {values_of<T>(packed), values_of<T>(dense_bias),
-                       volume_of<S>(y.select(1, scale)),
+      conv.scale[s] = {values_of<T>(packed), values_of<T>(dense_bias), volume_of<S>(y.select(1, scale)),
                        keep ? volume_of<S>(before_silu.select(1, scale)) : Volume<S>{}};
     }
-    for_each_box<T, S>(conv, weights[0].options(), [&](const Piece& piece, T* scratch) {
-      loops<T, S>().forward(conv, piece, scratch);
-    });
+    for_each_box<T, S>(conv, weights[0].options(),
+                       [&](const Piece& piece, T* scratch) { loops<T, S>().forward(conv, piece, scratch); });
   });
   return {y, before_silu};
 }
@@ -109,7 +108,7 @@ BackwardResult backward_cpu(const at::Tensor& grad_y_, const at::Tensor& x_, at:
   const at::Tensor x = with_dense_rows(x_), grad_y = with_dense_rows(grad_y_);
   const at::Tensor before_silu = before_silu_ ? before_silu_->contiguous() : at::Tensor();
   const at::Tensor grad_x = at::empty(x.sizes(), x.options());
-  const Geometry geometry = geometry_of(x, weights);
+  const Geometry geometry = geometry_of(x, weights, 1 + static_cast<int>(weights.size()));
   std::vector<at::Tensor> parts, grad_weights, grad_biases;
   for (const at::Tensor& weight : weights)
     parts.push_back(empty_parts(geometry.batch * geometry.tiles(), {kernel_of(weight).taps() + 1, geometry.channels},
@@ -120,14 +119,12 @@ BackwardResult backward_cpu(const at::Tensor& grad_y_, const at::Tensor& x_, at:
     for (std::size_t s = 0; s < weights.size(); ++s) {
       const auto scale = static_cast<std::int64_t>(s);
       const at::Tensor packed = alive.emplace_back(pack(weights[s], loops<T, S>().lanes, true));
-      conv.scale[s] = {
-          values_of<T>(packed),
-          before_silu_ ? volume_of<const S>(before_silu.select(1, scale)) : Volume<const S>{},
-          volume_of<const S>(grad_y.select(1, scale)), parts[s].data_ptr<T>()};
+      conv.scale[s] = {values_of<T>(packed),
+                       before_silu_ ? volume_of<const S>(before_silu.select(1, scale)) : Volume<const S>{},
+                       volume_of<const S>(grad_y.select(1, scale)), parts[s].data_ptr<T>()};
     }
-    for_each_box<T, S>(geometry, weights[0].options(), [&](const Piece& piece, T* scratch) {
-      loops<T, S>().backward(conv, piece, scratch);
-    });
+    for_each_box<T, S>(geometry, weights[0].options(),
+                       [&](const Piece& piece, T* scratch) { loops<T, S>().backward(conv, piece, scratch); });
   });
   for (std::size_t s = 0; s < weights.size(); ++s) {
     const at::Tensor sum = sum_in_order(parts[s], 0);

@@ -14,7 +14,8 @@ namespace {
 
 using namespace m3d::M3D_ISA;
 
-inline constexpr int kBlock = 8;  // outputs in registers at once
+/// Outputs in registers at once: enough sums to hide the latency of a multiply-add, twice if there are 32 registers.
+inline constexpr int kBlock = kVectorBytes == 64 ? 16 : 8;
 
 /// The box of a piece, and the margins around it.
 template <class T>
@@ -111,9 +112,9 @@ M3D_INLINE void add_taps(Vector<T>* sum, const Vector<T>* x, const Vector<T>* we
   Vector<T> w[taps];
 #pragma GCC unroll 8
   for (int k = 0; k < taps; ++k) w[k] = weight[k];
-#pragma GCC unroll 16
+#pragma GCC unroll 32
   for (int m = 0; m < count + taps - 1; ++m) {
-    const Vector<T> here = x[m];
+    const Vector<T> here = in_register<T>(x[m]);
 #pragma GCC unroll 8
     for (int k = 0; k < taps; ++k)
       if (m - k >= 0 && m - k < count) sum[m - k] += w[k] * here;
@@ -127,7 +128,7 @@ M3D_INLINE void convolve(const Geometry& g, const Kernel& kernel, const Ring<T>&
   const DepthTaps taps(g, kernel, d);
   const std::int64_t offset = first_tap(g, box, kernel) + r * box.columns + w;
   Vector<T> sum[count];
-#pragma GCC unroll 8
+#pragma GCC unroll 16
   for (int k = 0; k < count; ++k) sum[k] = out[k];
   for (std::int64_t i = taps.first; i < taps.end; ++i) {
     const Vector<T>* plane = ring.at(d + i - taps.margin) + offset;
@@ -141,7 +142,7 @@ M3D_INLINE void convolve(const Geometry& g, const Kernel& kernel, const Ring<T>&
       }
     }
   }
-#pragma GCC unroll 8
+#pragma GCC unroll 16
   for (int k = 0; k < count; ++k) out[k] = sum[k];
 }
 
@@ -159,6 +160,17 @@ template <class Block>
 M3D_INLINE void for_each_block(std::int64_t width, const Block& block) {
   std::int64_t w = 0;
   for (; w + kBlock <= width; w += kBlock) block.template operator()<kBlock>(w);
+  for (; w + 8 <= width; w += 8) block.template operator()<8>(w);
+  for (; w + 4 <= width; w += 4) block.template operator()<4>(w);
+  for (; w < width; ++w) block.template operator()<1>(w);
+}
+
+/// block.template operator()<count>(w) for blocks that cover a row, where `sums` registers hold sums and one an x.
+template <int sums, class Block>
+M3D_INLINE void for_each_gradient_block(std::int64_t width, const Block& block) {
+  constexpr int registers = kVectorBytes == 64 ? 32 : 16, fit = registers - 1 - sums >= 4 ? 4 : 2;
+  std::int64_t w = 0;
+  for (; w + fit <= width; w += fit) block.template operator()<fit>(w);
   for (; w < width; ++w) block.template operator()<1>(w);
 }
 
@@ -171,13 +183,20 @@ M3D_INLINE void add_weight_gradient(const Geometry& g, const Kernel& kernel, con
   p += g.largest.height / 2 * box.columns + g.largest.width / 2;
   x += j * box.columns;
   for (std::int64_t r = 0; r < box.rows; ++r, p += box.columns, x += box.columns)
-    for (std::int64_t w = 0; w < g.width; ++w) {
-      const Vector<T> p_here = p[w];
+    for_each_gradient_block<rows * width>(g.width, [&]<int count>(std::int64_t w) {
+      Vector<T> p_here[count];
 #pragma GCC unroll 4
-      for (int row = 0; row < rows; ++row)
+      for (int i = 0; i < count; ++i) p_here[i] = in_register<T>(p[w + i]);
 #pragma GCC unroll 8
-        for (int k = 0; k < width; ++k) sum[row][k] += p_here * x[row * box.columns + w + k];
-    }
+      for (int row = 0; row < rows; ++row)
+#pragma GCC unroll 16
+        for (int m = 0; m < count + width - 1; ++m) {
+          const Vector<T> x_here = in_register<T>(x[row * box.columns + w + m]);
+#pragma GCC unroll 4
+          for (int i = 0; i < count; ++i)
+            if (m - i >= 0 && m - i < width) sum[row][m - i] += p_here[i] * x_here;
+        }
+    });
   for (int row = 0; row < rows; ++row)
     for (int k = 0; k < width; ++k) grad[(j + row) * kernel.width + k] += sum[row][k];
 }
@@ -185,7 +204,8 @@ M3D_INLINE void add_weight_gradient(const Geometry& g, const Kernel& kernel, con
 template <class T, int width>
 M3D_INLINE void weight_gradient_plane(const Geometry& g, const Kernel& kernel, const Box<T>& box, const Ring<T>& p,
                                       const Ring<T>& x, std::int64_t d, Vector<T>* grad) {
-  constexpr int together = kVectorBytes == 64 || width <= 3 ? 3 : 1;  // sums that fit the registers
+  constexpr int fit = (kVectorBytes == 64 ? 25 : 13) / (width > 0 ? width : 1);  // rows whose sums fit the registers
+  constexpr int together = fit < 1 ? 1 : fit < width ? fit : width, rest = width - together;
   const DepthTaps taps(g, kernel, d);
   for (std::int64_t i = taps.first; i < taps.end; ++i) {
     const Vector<T>* plane = x.at(d + i - taps.margin) + first_tap(g, box, kernel);
@@ -194,6 +214,9 @@ M3D_INLINE void weight_gradient_plane(const Geometry& g, const Kernel& kernel, c
       std::int64_t j = 0;
       for (; j + together <= kernel.height; j += together)
         add_weight_gradient<T, width, together>(g, kernel, box, p.at(d), plane, j, plane_grad);
+      if constexpr (rest > 1)
+        for (; j + rest <= kernel.height; j += rest)
+          add_weight_gradient<T, width, rest>(g, kernel, box, p.at(d), plane, j, plane_grad);
       for (; j < kernel.height; ++j) add_weight_gradient<T, width, 1>(g, kernel, box, p.at(d), plane, j, plane_grad);
     } else {
       for (std::int64_t j = 0; j < kernel.height; ++j)
@@ -233,8 +256,8 @@ M3D_INLINE void load_plane(const Volume<const S>& x, const Geometry& g, const Bo
 
 /// Row r of plane d for one scale.
 template <class T, class S, int width>
-M3D_INLINE void forward_row(const Forward<T, S>& conv, int s, const Box<T>& box, const Ring<T>& ring, const Piece& piece,
-                            std::int64_t d, std::int64_t r) {
+M3D_INLINE void forward_row(const Forward<T, S>& conv, int s, const Box<T>& box, const Ring<T>& ring,
+                            const Piece& piece, std::int64_t d, std::int64_t r) {
   const ForwardScale<T, S>& scale = conv.scale[s];
   const std::int64_t h = box.first_row + r;
   const Row<S> y = row_of(scale.y, box, d, h), before_silu = row_of(scale.before_silu, box, d, h);
@@ -303,8 +326,8 @@ M3D_INLINE void add_input_gradient(const Backward<T, S>& conv, int s, const Box<
 
 /// Copies plane d of dL/d(convolution) of one scale into its ring.
 template <class T, class S>
-M3D_INLINE void load_gradient_plane(const BackwardScale<T, S>& scale, const Geometry& g, const Box<T>& box, std::int64_t d,
-                                    const Ring<T>& ring) {
+M3D_INLINE void load_gradient_plane(const BackwardScale<T, S>& scale, const Geometry& g, const Box<T>& box,
+                                    std::int64_t d, const Ring<T>& ring) {
   copy_plane<T>(g, box, ring.at(d), [&](std::int64_t h) {
     return [grad_y = row_of(scale.grad_y, box, d, h), before_silu = row_of(scale.before_silu, box, d, h),
             &box](std::int64_t w) {

@@ -39,11 +39,12 @@ struct Geometry {
   int scales;
   Kernel kernel[kMaxScales];
   Kernel largest;  // in each direction
+  int rings;       // volumes of which a piece keeps the planes around the one being computed
   std::int64_t depth_tiles() const { return (depth + kDepthTile - 1) / kDepthTile; }
   /// Few enough rows that the planes a tile looks at stay near the second-level cache.
   std::int64_t height_tiles() const {
     constexpr std::int64_t vectors = 8192;  // 512 KiB of 64 bytes
-    const std::int64_t fit = vectors / (largest.depth * (width + largest.width - 1)) - (largest.height - 1);
+    const std::int64_t fit = vectors / (rings * largest.depth * (width + largest.width - 1)) - (largest.height - 1);
     const std::int64_t rows = fit < 8 ? 8 : fit;
     return (height + rows - 1) / rows;
   }

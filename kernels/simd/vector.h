@@ -74,6 +74,17 @@ M3D_INLINE void store_lanes(T* to, Vector<T> v, int count) {
   if (count == kLanes<T>) return store(to, v);
   for (int lane = 0; lane < count; ++lane) to[lane] = v[lane];
 }
+/// The same value, held in a register: the compiler would else load it again for each of its uses, and loads are what
+/// the loops with many uses wait for.
+template <class T>
+M3D_INLINE Vector<T> in_register(Vector<T> v) {
+#if defined(__AVX512F__)
+  asm("" : "+v"(v));
+#elif defined(__x86_64__)
+  asm("" : "+x"(v));
+#endif
+  return v;
+}
 /// Asks for the cache line at `address`, to be read or written soon; any address may be given.
 template <bool write, class T>
 M3D_INLINE void prefetch(const T* address) {
