@@ -6,7 +6,8 @@ find_package(yaml-cpp REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(spdlog REQUIRED)
 find_package(ZLIB REQUIRED)
-find_package(ITK REQUIRED COMPONENTS ITKCommon ITKIONIFTI ITKIOImageBase ITKImageIntensity)
+find_package(ITK REQUIRED COMPONENTS 
+  ITKCommon ITKVNL ITKIOImageBase ITKIONIFTI ITKIOMeta ITKIONRRD ITKIOGIPL ITKIOGDCM)
 find_path(CLI11_INCLUDE_DIR CLI/CLI.hpp REQUIRED)
 
 file(GLOB site_packages "${M3D_DEPS}/venv/lib/python3*/site-packages")

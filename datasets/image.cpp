@@ -7,23 +7,16 @@
 namespace m3d {
 namespace {
 
-// A direction rebuilt from a header's float32 quaternion may be off by sqrt(float epsilon) near half turns.
-constexpr double kDirectionTolerance = 1e-3;
-constexpr double kSpacingTolerance = 1e-4;  // relative
-constexpr double kOriginTolerance = 1e-2;   // of the smallest spacing
+constexpr double kTolerance = 1e-3;  // mm, and of direction cosines
 
 }  // namespace
 
 bool same_geometry(const Geometry& a, const Geometry& b) {
   if (a.shape != b.shape) return false;
-  const double smallest = *std::min_element(a.spacing_mm.begin(), a.spacing_mm.end());
-  for (std::size_t i = 0; i < 3; ++i) {
-    if (std::abs(a.spacing_mm[i] - b.spacing_mm[i]) > kSpacingTolerance * a.spacing_mm[i]) return false;
-    if (std::abs(a.origin_mm[i] - b.origin_mm[i]) > kOriginTolerance * smallest) return false;
-  }
-  for (std::size_t i = 0; i < 9; ++i)
-    if (std::abs(a.direction[i] - b.direction[i]) > kDirectionTolerance) return false;
-  return true;
+  const auto close = [](double x, double y) { return std::abs(x - y) <= kTolerance; };
+  return std::equal(a.spacing_mm.begin(), a.spacing_mm.end(), b.spacing_mm.begin(), close) &&
+         std::equal(a.origin_mm.begin(), a.origin_mm.end(), b.origin_mm.begin(), close) &&
+         std::equal(a.direction.begin(), a.direction.end(), b.direction.begin(), close);
 }
 
 std::string describe(const Geometry& geometry) {

@@ -1,169 +1,169 @@
-// With label_surface.cpp the only file that knows ITK. NIfTI alone: it is the form in which the datasets are given.
-#include <itkImage.h>
-#include <itkImageFileReader.h>
-#include <itkImageFileWriter.h>
-#include <itkNiftiImageIO.h>
-
+// Which reader reads what, and what becomes of the voxels that it hands over.
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <limits>
+#include <new>
+#include <string>
 
-#include "common/atomic_file.h"
 #include "common/error.h"
+#include "datasets/dicom_series.h"
 #include "datasets/image.h"
-#include "datasets/nifti_file.h"
+#include "datasets/stored_volume.h"
 
 namespace m3d {
 namespace fs = std::filesystem;
 namespace {
 
-void require_nifti_name(const fs::path& file) {
+using Parser = StoredVolume (*)(const fs::path&);
+
+struct Format {
+  const char* ending;
+  Parser parser;
+};
+constexpr Format kFormats[] = {{".nii", parse_nifti},     {".nii.gz", parse_nifti},  {".hdr", parse_nifti},
+                               {".hdr.gz", parse_nifti},  {".img", parse_nifti},     {".img.gz", parse_nifti},
+                               {".mha", parse_metaimage}, {".mhd", parse_metaimage}, {".nrrd", parse_nrrd},
+                               {".nhdr", parse_nrrd},     {".gipl", parse_gipl},     {".gipl.gz", parse_gipl}};
+
+Parser parser_for(const fs::path& file) {
   const std::string name = file.filename().string();
-  if (!name.ends_with(".nii") && !name.ends_with(".nii.gz"))
-    throw UserError(file.string() +
-                    ": not an image this program reads or writes; expected a NIfTI file (.nii, .nii.gz)");
+  for (const Format& format : kFormats)
+    if (name.ends_with(format.ending)) return format.parser;
+  throw UserError(file.string() +
+                  ": not an image this program reads; expected NIfTI (.nii, .nii.gz, .hdr with .img), MetaImage (.mha, "
+                  ".mhd), NRRD (.nrrd, .nhdr), GIPL (.gipl) or a folder with one DICOM series");
 }
 
-Geometry geometry_of(const itk::ImageBase<3>& image) {
+void read_any(const fs::path& file, VoxelSink& sink) try {
+  std::error_code ignored;
+  if (fs::is_directory(file, ignored))
+    read_dicom_series(file, sink);
+  else
+    read_stored_voxels(parser_for(file)(file), sink);
+} catch (const std::bad_alloc&) {
+  throw RunError("not enough memory to read " + file.string());
+}
+
+void require_one_channel(const fs::path& file, std::int64_t channels) {
+  if (channels != 1)
+    throw UserError(file.string() + ": expected a 3D image, found " + std::to_string(channels) +
+                    " volumes in it (4D); split it into one file a channel (_0000, _0001 …)");
+}
+
+class GeometrySink : public VoxelSink {
+ public:
+  bool begin(const VolumeHeader& header) override {
+    geometry = header.geometry;
+    return false;
+  }
+  void take(std::span<const float> /*voxels*/) override {}
   Geometry geometry;
-  const auto size = image.GetLargestPossibleRegion().GetSize();
-  for (unsigned i = 0; i < 3; ++i) {
-    geometry.shape[2 - i] = static_cast<std::int64_t>(size[i]);
-    geometry.spacing_mm[2 - i] = std::abs(image.GetSpacing()[i]);
-    geometry.origin_mm[i] = image.GetOrigin()[i];
-    for (unsigned j = 0; j < 3; ++j) geometry.direction[3 * i + j] = image.GetDirection()(i, j);
-  }
-  return geometry;
-}
+};
 
-template <class T>
-typename itk::Image<T, 3>::Pointer to_itk(const Geometry& geometry) {
-  auto image = itk::Image<T, 3>::New();
-  typename itk::Image<T, 3>::SizeType size;
-  typename itk::Image<T, 3>::SpacingType spacing;
-  typename itk::Image<T, 3>::PointType origin;
-  typename itk::Image<T, 3>::DirectionType direction;
-  for (unsigned i = 0; i < 3; ++i) {
-    size[i] = static_cast<itk::SizeValueType>(geometry.shape[2 - i]);
-    spacing[i] = geometry.spacing_mm[2 - i];
-    origin[i] = geometry.origin_mm[i];
-    for (unsigned j = 0; j < 3; ++j) direction(i, j) = geometry.direction[3 * i + j];
-  }
-  image->SetRegions(size);
-  image->SetSpacing(spacing);
-  image->SetOrigin(origin);
-  image->SetDirection(direction);
-  return image;
-}
-
-using Reader = itk::ImageFileReader<itk::Image<float, 3>>;
-
-Reader::Pointer reader_of(const fs::path& file) {
-  auto reader = Reader::New();
-  reader->SetImageIO(itk::NiftiImageIO::New());
-  reader->SetFileName(file.string());
-  reader->UpdateOutputInformation();
-  if (reader->GetImageIO()->GetNumberOfComponents() != 1)
-    throw UserError(file.string() + ": expected one value a voxel, found " +
-                    std::to_string(reader->GetImageIO()->GetNumberOfComponents()) +
-                    "; split it into one file a channel");
-  return reader;
-}
-
-/// Calls `use` with a reader that knows the header; takes the way round over repaired axes when ITK refuses them.
-template <class Use>
-void with_reader(const fs::path& file, const Use& use) {
-  require_nifti_name(file);
-  require_nifti_header(file);
-  try {
-    use(*reader_of(file));
-  } catch (const itk::ExceptionObject& error) {
-    if (std::strstr(error.GetDescription(), "orthonormal") == nullptr)
-      throw UserError(file.string() + ": cannot be read as an image: " + error.GetDescription());
-    with_orthogonal_axes(file, [&](const fs::path& repaired) { use(*reader_of(repaired)); });
-  }
-}
-
-/// After conversion to float32: values beyond its range have become infinite.
-void require_finite(const fs::path& file, const ImageF& image) {
-  const auto bad = std::find_if(image.voxels.begin(), image.voxels.end(), [](float v) { return !std::isfinite(v); });
-  if (bad != image.voxels.end()) throw not_finite(file, bad - image.voxels.begin(), image.shape());
-}
-
-template <class T>
-void write_voxels(const fs::path& file, const Geometry& geometry, const T* voxels) {
-  require_nifti_name(file);
-  write_atomically(file, [&](const fs::path& temporary) {
-    const bool compressed = file.extension() == ".gz";
-    const fs::path plain = compressed ? fs::path(temporary).replace_extension() : temporary;
-    auto image = to_itk<T>(geometry);
-    image->GetPixelContainer()->SetImportPointer(const_cast<T*>(voxels),
-                                                 static_cast<std::size_t>(voxel_count(geometry.shape)), false);
-    auto writer = itk::ImageFileWriter<itk::Image<T, 3>>::New();
-    writer->SetImageIO(itk::NiftiImageIO::New());
-    writer->SetFileName(plain.string());
-    writer->SetInput(image);
-    try {
-      writer->Update();
-      if (compressed) compress_file(plain, temporary);
-    } catch (const itk::ExceptionObject& error) {
-      throw RunError("cannot write " + file.string() + ": " + error.GetDescription());
+class ChannelsSink : public VoxelSink {
+ public:
+  explicit ChannelsSink(const fs::path& file) : file_(file) {}
+  bool begin(const VolumeHeader& header) override {
+    if (header.channels > kMostChannels)
+      throw UserError(file_.string() + ": has " + std::to_string(header.channels) +
+                      " channels; expected a few (is the fourth axis time?); keep those that are wanted");
+    images_.resize(static_cast<std::size_t>(header.channels));
+    per_channel_ = static_cast<std::size_t>(voxel_count(header.geometry.shape));
+    const std::size_t room = std::min<std::uint64_t>(per_channel_, header.reserve_voxels / images_.size());
+    for (ImageF& image : images_) {
+      image.geometry = header.geometry;
+      image.voxels.reserve(room);
     }
-    if (compressed) fs::remove(plain);
-  });
-}
+    return true;
+  }
+  void take(std::span<const float> voxels) override {
+    while (!voxels.empty()) {
+      std::vector<float>& target = images_[filling_].voxels;
+      const std::size_t part = std::min(voxels.size(), per_channel_ - target.size());
+      target.insert(target.end(), voxels.begin(), voxels.begin() + static_cast<std::ptrdiff_t>(part));
+      voxels = voxels.subspan(part);
+      if (target.size() == per_channel_) ++filling_;
+    }
+  }
+  std::vector<ImageF> take_images() { return std::move(images_); }
 
-template <class T>
-void write_labels_as(const fs::path& file, const LabelImage& labels) {
-  const std::vector<T> voxels(labels.voxels.begin(), labels.voxels.end());
-  write_voxels(file, labels.geometry, voxels.data());
-}
+ protected:
+  fs::path file_;
+
+ private:
+  static constexpr std::int64_t kMostChannels = 1024;
+  std::vector<ImageF> images_;
+  std::size_t per_channel_ = 0, filling_ = 0;
+};
+
+class LabelSink : public VoxelSink {
+ public:
+  explicit LabelSink(const fs::path& file) : file_(file) {}
+  bool begin(const VolumeHeader& header) override {
+    require_one_channel(file_, header.channels);
+    labels.geometry = header.geometry;
+    labels.voxels.reserve(
+        std::min<std::uint64_t>(static_cast<std::uint64_t>(voxel_count(header.geometry.shape)), header.reserve_voxels));
+    return true;
+  }
+  void take(std::span<const float> voxels) override {
+    const std::size_t before = labels.voxels.size();
+    labels.voxels.resize(before + voxels.size());
+    bool whole = true;
+    for (std::size_t i = 0; i < voxels.size(); ++i) {
+      const float bounded = std::clamp(voxels[i], kSmallest, kLargest);
+      labels.voxels[before + i] = static_cast<std::int16_t>(bounded);
+      whole = whole && static_cast<float>(labels.voxels[before + i]) == voxels[i];
+    }
+    if (whole) return;
+    const auto bad = std::find_if(voxels.begin(), voxels.end(), [](float value) {
+      return value != std::floor(value) || value < kSmallest || value > kLargest;
+    });
+    throw UserError(file_.string() + ": label " + std::to_string(*bad) +
+                    " is not a whole number from -32768 to 32767; is this an image instead of a label map?");
+  }
+  LabelImage labels;
+
+ private:
+  static constexpr float kSmallest = std::numeric_limits<std::int16_t>::min();
+  static constexpr float kLargest = std::numeric_limits<std::int16_t>::max();
+  fs::path file_;
+};
+
+/// Refuses several channels before their voxels are read.
+class ImageSink : public ChannelsSink {
+ public:
+  using ChannelsSink::ChannelsSink;
+  bool begin(const VolumeHeader& header) override {
+    require_one_channel(file_, header.channels);
+    return ChannelsSink::begin(header);
+  }
+};
 
 }  // namespace
 
 ImageF read_image(const fs::path& file) {
-  ImageF image;
-  require_nifti_name(file);
-  require_whole_nifti(file);
-  with_reader(file, [&](Reader& reader) {
-    reader.Update();
-    image.geometry = geometry_of(*reader.GetOutput());
-    const float* voxels = reader.GetOutput()->GetBufferPointer();
-    image.voxels.assign(voxels, voxels + voxel_count(image.shape()));
-  });
-  require_finite(file, image);
-  return image;
+  ImageSink sink(file);
+  read_any(file, sink);
+  return std::move(sink.take_images().front());
+}
+
+std::vector<ImageF> read_channels(const fs::path& file) {
+  ChannelsSink sink(file);
+  read_any(file, sink);
+  return sink.take_images();
 }
 
 LabelImage read_labels(const fs::path& file) {
-  const ImageF image = read_image(file);
-  LabelImage labels{image.geometry, std::vector<std::int16_t>(image.voxels.size())};
-  for (std::size_t i = 0; i < labels.voxels.size(); ++i) {
-    const float value = image.voxels[i];
-    if (value != std::floor(value) || std::abs(value) > std::numeric_limits<std::int16_t>::max())
-      throw UserError(file.string() + ": label " + std::to_string(value) +
-                      " is not a whole number up to 32767; is this an image instead of a label map?");
-    labels.voxels[i] = static_cast<std::int16_t>(value);
-  }
-  return labels;
+  LabelSink sink(file);
+  read_any(file, sink);
+  return std::move(sink.labels);
 }
 
 Geometry read_geometry(const fs::path& file) {
-  Geometry geometry;
-  with_reader(file, [&](Reader& reader) { geometry = geometry_of(*reader.GetOutput()); });
-  return geometry;
-}
-
-void write_image(const fs::path& file, const ImageF& image) { write_voxels(file, image.geometry, image.voxels.data()); }
-
-void write_labels(const fs::path& file, const LabelImage& labels) {
-  const auto [smallest, largest] = std::minmax_element(labels.voxels.begin(), labels.voxels.end());
-  if (labels.voxels.empty() || *smallest < 0) throw std::logic_error("a label map must have voxels, none below 0");
-  if (*largest >= 255)
-    write_labels_as<std::uint16_t>(file, labels);
-  else
-    write_labels_as<std::uint8_t>(file, labels);
+  GeometrySink sink;
+  read_any(file, sink);
+  return sink.geometry;
 }
 
 }  // namespace m3d

@@ -114,9 +114,9 @@ TEST_CASE("what is no 3D NIfTI image is refused") {
   const TemporaryFolder folder;
   CHECK_THAT(error_of([&] { read_image(folder.path / "none.nii.gz"); }), Contains("no such file"));
   write_atomically(folder.path / "text.nii.gz", std::string_view(std::string(4000, 'x')));
-  CHECK_THAT(error_of([&] { read_image(folder.path / "text.nii.gz"); }), Contains("not a NIfTI-1 image"));
+  CHECK_THAT(error_of([&] { read_image(folder.path / "text.nii.gz"); }), Contains("not a NIfTI image"));
   write_atomically(folder.path / "photo.png", std::string_view("x"));
-  CHECK_THAT(error_of([&] { read_image(folder.path / "photo.png"); }), Contains("expected a NIfTI file"));
+  CHECK_THAT(error_of([&] { read_image(folder.path / "photo.png"); }), Contains("expected NIfTI"));
 
   write_image(folder.path / "flat.nii", counting_image());
   std::string bytes = read_file(folder.path / "flat.nii");

@@ -1,0 +1,213 @@
+// Files that lie, break off, or are no files: each is refused with a message, quickly, and without taking much memory.
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "datasets/image.h"
+#include "tests/catch.h"
+#include "tests/datasets/small_dataset.h"
+
+using namespace m3d;
+using namespace m3d::test;
+using Catch::Contains;
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::size_t kDim = 40, kDatatype = 70, kPixdim = 76, kFirstVoxel = 108, kSformCode = 254, kSform = 280;
+
+/// The bytes of a sound .nii of 5×4×3 float32 voxels.
+std::string sound_nifti(const TemporaryFolder& folder) {
+  const fs::path file = folder.path / "sound.nii";
+  write_image(file, make_image<float>({3, 4, 5}, [](std::int64_t i) { return i * 0.5; }));
+  return read_file(file);
+}
+
+template <class T>
+std::string with(std::string bytes, std::size_t offset, std::initializer_list<T> values) {
+  std::memcpy(bytes.data() + offset, values.begin(), values.size() * sizeof(T));
+  return bytes;
+}
+
+std::string error_of_bytes(const TemporaryFolder& folder, const std::string& name, std::string_view bytes) {
+  const fs::path file = folder.path / name;
+  write_atomically(file, bytes);
+  const std::string message = error_of([&] { read_image(file); });
+  CHECK_THAT(message, Contains(file.string()));
+  CHECK(error_of([&] { read_channels(file); }).empty() == message.empty());
+  return message;
+}
+
+std::string compressed(const std::string& bytes) {
+  std::string result(compressBound(bytes.size()) + 64, '\0');
+  z_stream state{};
+  deflateInit2(&state, 9, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);
+  state.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
+  state.avail_in = static_cast<uInt>(bytes.size());
+  state.next_out = reinterpret_cast<Bytef*>(result.data());
+  state.avail_out = static_cast<uInt>(result.size());
+  deflate(&state, Z_FINISH);
+  result.resize(state.total_out);
+  deflateEnd(&state);
+  return result;
+}
+
+std::int64_t peak_bytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return std::int64_t{1024} * usage.ru_maxrss;
+}
+
+const float kNan = std::numeric_limits<float>::quiet_NaN();
+
+}  // namespace
+
+TEST_CASE("impossible sizes are refused before anything is taken for them") {
+  const TemporaryFolder folder;
+  const std::string sound = sound_nifti(folder);
+  using Sizes = std::initializer_list<std::int16_t>;
+  for (const Sizes sizes : {Sizes{3, 0, 4, 3}, Sizes{3, 5, -4, 3}, Sizes{7, 32767, 32767, 32767, 32767, 32767, 1, 1}}) {
+    CHECK_THAT(error_of_bytes(folder, "x.nii", with(sound, kDim, sizes)), Contains("impossible size"));
+  }
+  for (const Sizes sizes : {Sizes{0, 5, 4, 3}, Sizes{8, 5, 4, 3}, Sizes{-1, 5, 4, 3}})
+    CHECK_THAT(error_of_bytes(folder, "x.nii", with(sound, kDim, sizes)), Contains("axes"));
+  CHECK_THAT(error_of_bytes(folder, "x.nii", with(sound, kDim, Sizes{1, 60, 1, 1})), Contains("one axis"));
+}
+
+TEST_CASE("a header that claims more voxels than there are gets no memory for them") {
+  const TemporaryFolder folder;
+  const std::string sound = sound_nifti(folder);
+  // 32767³ float32 voxels: 128 TiB. 2000×2000×600: 9 GiB, which the gain of deflate would allow a 10 MB file to hold.
+  const std::string huge = with<std::int16_t>(sound, kDim, {3, 32767, 32767, 32767});
+  const std::string large = with<std::int16_t>(sound, kDim, {3, 2000, 2000, 600});
+  CHECK_THAT(error_of_bytes(folder, "x.nii", huge), Contains("truncated"));
+  CHECK_THAT(error_of_bytes(folder, "x.nii.gz", compressed(huge)), Contains("truncated"));
+  const std::int64_t before = peak_bytes();
+  std::string noise(10'000'000, '\0');
+  for (std::size_t i = 0; i < noise.size(); ++i) noise[i] = static_cast<char>((i * 2654435761U) >> 13);
+  noise.replace(0, large.size(), large);
+  CHECK_THAT(error_of_bytes(folder, "x.nii.gz", compressed(noise)), Contains("truncated"));
+  CHECK(peak_bytes() - before < 200'000'000);
+}
+
+TEST_CASE("spacings that are not above 0, and axes that span nothing, are refused") {
+  const TemporaryFolder folder;
+  const std::string sound = sound_nifti(folder);
+  for (const float bad : {0.F, -1.F, kNan, std::numeric_limits<float>::infinity()})
+    CHECK_THAT(error_of_bytes(folder, "x.nii", with<float>(sound, kPixdim + 8, {bad})), Contains("spacing"));
+  for (const float bad : {0.F, kNan}) {
+    std::string bytes = with<std::int16_t>(sound, kSformCode - 2, {0, 1});
+    CHECK_THAT(error_of_bytes(folder, "x.nii", with<float>(bytes, kSform, {bad, bad, bad})), Contains("singular"));
+  }
+}
+
+TEST_CASE("voxels of unreadable kinds and in impossible places are refused") {
+  const TemporaryFolder folder;
+  const std::string sound = sound_nifti(folder);
+  for (const std::int16_t kind : {0, 1, 32, 128, 1536, 2304, 9999})
+    CHECK_THAT(error_of_bytes(folder, "x.nii", with<std::int16_t>(sound, kDatatype, {kind})), Contains("datatype"));
+  for (const float place : {-1.F, kNan, 1e30F})
+    CHECK_THAT(error_of_bytes(folder, "x.nii", with<float>(sound, kFirstVoxel, {place})), Contains("damaged header"));
+  CHECK_THAT(error_of_bytes(folder, "x.nii", with<float>(sound, kFirstVoxel, {1e6F})), Contains("truncated"));
+  CHECK_THAT(error_of_bytes(folder, "x.nii", with<char>(sound, 344, {'x'})), Contains("Analyze 7.5"));
+  CHECK_THAT(error_of_bytes(folder, "x.nii", with<char>(sound, 345, {'i'})), Contains(".img"));
+  CHECK_THAT(error_of_bytes(folder, "x.nii", "\x1f\x8b" + sound), Contains("damaged"));
+}
+
+TEST_CASE("labels beyond 16 bits are refused") {
+  const TemporaryFolder folder;
+  auto image = make_image<float>({3, 4, 5}, [](std::int64_t) { return 0; });
+  for (const float bad : {32768.F, -32769.F, 1e9F, 0.5F}) {
+    image.voxels[33] = bad;
+    write_image(folder.path / "x.nii", image);
+    CHECK_THAT(error_of([&] { read_labels(folder.path / "x.nii"); }), Contains("whole number"));
+  }
+  image.voxels[33] = -32768;
+  write_image(folder.path / "x.nii", image);
+  CHECK(read_labels(folder.path / "x.nii").voxels[33] == -32768);
+}
+
+TEST_CASE("what is no regular file is refused and never waited for") {
+  const TemporaryFolder folder;
+  const auto error = [&](const char* name) { return error_of([&] { read_image(folder.path / name); }); };
+  CHECK_THAT(error("none.nii"), Contains("no such file"));
+  fs::create_directory(folder.path / "folder.nii.gz");
+  CHECK_THAT(error("folder.nii.gz"), Contains("no DICOM files"));
+  REQUIRE(mkfifo((folder.path / "pipe.nii").c_str(), 0600) == 0);
+  CHECK_THAT(error("pipe.nii"), Contains("not a regular file"));
+  fs::create_symlink("/dev/zero", folder.path / "device.nii");
+  CHECK_THAT(error("device.nii"), Contains("not a regular file"));
+  fs::create_symlink("loop.nii", folder.path / "loop.nii");
+  CHECK_THAT(error("loop.nii"), Contains("in a circle"));
+  fs::create_symlink("nowhere.nii", folder.path / "dangling.nii");
+  CHECK_THAT(error("dangling.nii"), Contains("no such file"));
+  write_atomically(folder.path / "empty.nii", std::string_view());
+  CHECK_THAT(error("empty.nii"), Contains("empty"));
+}
+
+TEST_CASE("files that may not be read are named") {
+  const TemporaryFolder folder;
+  sound_nifti(folder);
+  fs::permissions(folder.path / "sound.nii", fs::perms::none);
+  const bool root = geteuid() == 0;  // who may read everything
+  if (root) REQUIRE(seteuid(65534) == 0);
+  const std::string message = error_of([&] { read_image(folder.path / "sound.nii"); });
+  if (root) REQUIRE(seteuid(0) == 0);
+  CHECK_THAT(message, Contains("sound.nii: permission denied"));
+}
+
+TEST_CASE("MetaImage and NRRD: each broken field is named") {
+  const TemporaryFolder folder;
+  const std::string voxels(60, '\x01');
+  const auto mha = [&](const std::string& fields) {
+    return error_of_bytes(folder, "x.mha", "ObjectType = Image\n" + fields + "ElementDataFile = LOCAL\n" + voxels);
+  };
+  const std::string kind = "BinaryData = True\nElementType = MET_UCHAR\n", three = "NDims = 3\n",
+                    sizes = "DimSize = 5 4 3\n";
+  CHECK_THAT(mha(kind + three), Contains("\"DimSize\""));
+  CHECK_THAT(mha(kind + "NDims = 9\n" + sizes), Contains("\"NDims\""));
+  CHECK_THAT(mha(kind + three + "DimSize = 5 4\n"), Contains("\"DimSize\""));
+  CHECK_THAT(mha(kind + three + "DimSize = 5 4 -3\n"), Contains("\"DimSize\""));
+  CHECK_THAT(mha(kind + three + "DimSize = 5 4 2000000000\n"), Contains("truncated"));
+  CHECK_THAT(mha(kind + three + "DimSize = 2000000000 2000000000 2000000000\n"), Contains("impossible size"));
+  CHECK_THAT(mha(kind + three + sizes + sizes), Contains("twice"));
+  CHECK_THAT(mha(kind + three + sizes + "ElementSpacing = 1 0 1\n"), Contains("spacing"));
+  CHECK_THAT(mha(kind + three + sizes + "ElementSpacing = 1 -1 1\n"), Contains("spacing"));
+  CHECK_THAT(mha(kind + three + sizes + "ElementSpacing = 1 nan 1\n"), Contains("spacing"));
+  CHECK_THAT(mha(kind + three + sizes + "Offset = 1 inf 1\n"), Contains("origin"));
+  CHECK_THAT(mha(kind + three + sizes + "TransformMatrix = 1 0 0 0 1 0 0 0 0\n"), Contains("right angles"));
+  CHECK_THAT(mha(kind + three + sizes + "ElementNumberOfChannels = 3\n"), Contains("one value a voxel"));
+  CHECK_THAT(mha(kind + three + sizes + "CompressedData = True\n"), Contains("damaged"));
+  CHECK_THAT(mha("ElementType = MET_UCHAR\n" + three + sizes), Contains("\"BinaryData\""));
+  CHECK_THAT(mha("BinaryData = True\nElementType = MET_STRING\n" + three + sizes), Contains("\"ElementType\""));
+  CHECK_THAT(mha(kind + three + sizes + "Comment = " + std::string(5000, 'x') + "\n"), Contains("not text"));
+  for (const char* name : {"../x.raw", "/etc/passwd", "LIST", "slice%03d.raw 1 3 1", ".."})
+    CHECK_THAT(error_of_bytes(folder, "x.mhd", kind + three + sizes + "ElementDataFile = " + name + "\n"),
+               Contains("plain name of one file"));
+  CHECK_THAT(error_of_bytes(folder, "x.mhd", kind + three + sizes), Contains("ElementDataFile"));
+  CHECK_THAT(error_of_bytes(folder, "x.mha", voxels), Contains("not text"));
+
+  const auto nrrd = [&](const std::string& fields) {
+    return error_of_bytes(folder, "x.nrrd", "NRRD0004\ntype: uchar\nencoding: raw\n" + fields + "\n" + voxels);
+  };
+  const std::string shape = "dimension: 3\nsizes: 5 4 3\n";
+  CHECK_THAT(nrrd("dimension: 17\nsizes: 5 4 3\n"), Contains("\"dimension\""));
+  CHECK_THAT(nrrd("dimension: 3\nsizes: 5 4\n"), Contains("\"sizes\""));
+  CHECK_THAT(nrrd("dimension: 3\nsizes: 5 4 300\n"), Contains("truncated"));
+  CHECK_THAT(nrrd(shape + "spacings: 1 -1 1\n"), Contains("spacing"));
+  CHECK_THAT(nrrd(shape + "space: ras\nspace directions: (1,0,0) (0,1,0)\n"), Contains("\"spacedirections\""));
+  CHECK_THAT(nrrd(shape + "space: ras\nspace directions: (1,0,0) (0,1,0) (0,0,0)\n"), Contains("spacing"));
+  CHECK_THAT(nrrd(shape + "space: ras\nspace directions: (1,0,0) (0,1,0) (0,1,0)\n"), Contains("right angles"));
+  CHECK_THAT(nrrd(shape + "kinds: vector domain domain\n"), Contains("\"kinds\""));
+  CHECK_THAT(nrrd(shape + "data file: ../../x.raw\n"), Contains("plain name"));
+  CHECK_THAT(nrrd(shape + "byte skip: -7\n"), Contains("\"byteskip\""));
+  CHECK_THAT(nrrd(shape + "nonsense\n"), Contains("not an NRRD header"));
+  CHECK_THAT(error_of_bytes(folder, "x.nrrd", "NRRD0004\ntype: uchar\nencoding: bzip2\n" + shape + "\n" + voxels),
+             Contains("\"encoding\""));
+  CHECK_THAT(error_of_bytes(folder, "x.gipl", voxels), Contains("not a GIPL image"));
+}
