@@ -217,22 +217,31 @@ inline constexpr float kLogCoefficient[kLogTerms] = {
     -0.49999648332595825f, 0.3332132399082184f,  -0.24857163429260254f,  0.19153651595115662f,
     -0.13753795623779297f, 0.07920445501804352f, -0.030065739527344704f, 0.005364810582250357f};
 
-/// x + log(1 + e), e in [0, 1].
-M3D_INLINE Vector<float> add_log1p(Vector<float> x, Vector<float> e) {
-  Vector<float> p = broadcast<float>(kLogCoefficient[kLogTerms - 1]);
+/// log(1 + e) of `count` vectors at once, in place; e in [0, 1].
+template <int count>
+M3D_INLINE void log1p_all(Vector<float>* e) {
+  Vector<float> p[count];
 #pragma GCC unroll 8
-  for (int k = kLogTerms - 2; k >= 0; --k) p = p * e + kLogCoefficient[k];
-  return (p * e + 1.0f) * e + x;
+  for (int k = 0; k < count; ++k) p[k] = broadcast<float>(kLogCoefficient[kLogTerms - 1]);
+#pragma GCC unroll 8
+  for (int term = kLogTerms - 2; term >= 0; --term)
+#pragma GCC unroll 8
+    for (int k = 0; k < count; ++k) p[k] = p[k] * e[k] + kLogCoefficient[term];
+#pragma GCC unroll 8
+  for (int k = 0; k < count; ++k) e[k] *= p[k] * e[k] + 1.0f;
 }
 
 /// log(1 + e) = 2 atanh(e / (2 + e)): the argument is at most 1/3, so that each term brings 9 times the accuracy.
-M3D_INLINE Vector<double> add_log1p(Vector<double> x, Vector<double> e) {
+template <int count>
+M3D_INLINE void log1p_all(Vector<double>* e) {
   constexpr int terms = 18;
-  const Vector<double> s = e / (2.0 + e), s2 = s * s;
-  Vector<double> series = broadcast<double>(1.0 / (2 * terms - 1));
+  for (int k = 0; k < count; ++k) {
+    const Vector<double> s = e[k] / (2.0 + e[k]), s2 = s * s;
+    Vector<double> series = broadcast<double>(1.0 / (2 * terms - 1));
 #pragma GCC unroll 32
-  for (int k = terms - 2; k >= 0; --k) series = series * s2 + 1.0 / (2 * k + 1);
-  return x + 2.0 * s * series;
+    for (int term = terms - 2; term >= 0; --term) series = series * s2 + 1.0 / (2 * term + 1);
+    e[k] = 2.0 * s * series;
+  }
 }
 
 /// log(1 + exp(x)), and x itself above 20 as torch has it, of `count` vectors at once, in place.
@@ -242,8 +251,9 @@ M3D_INLINE void softplus_all(Vector<T>* x) {
 #pragma GCC unroll 8
   for (int k = 0; k < count; ++k) e[k] = -absolute<T>(x[k]) * T(kLog2OfE);
   exp2_all<T, count>(e);
+  log1p_all<count>(e);
 #pragma GCC unroll 8
-  for (int k = 0; k < count; ++k) x[k] = x[k] > T(20) ? x[k] : add_log1p(x[k] > T(0) ? x[k] : Vector<T>{}, e[k]);
+  for (int k = 0; k < count; ++k) x[k] = x[k] > T(20) ? x[k] : (x[k] > T(0) ? x[k] : Vector<T>{}) + e[k];
 }
 
 /// The source lane, in a and then b, of lane `lane` when neighbours are brought together: in each 128-bit block those
