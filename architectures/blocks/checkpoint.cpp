@@ -7,12 +7,16 @@ namespace {
 
 using Run = std::function<torch::Tensor(const torch::Tensor&)>;
 
-/// The mixed precision in which the forward pass ran.
+/// The mixed precision in which the forward pass ran. Meta tensors have none.
 struct Precision {
-  explicit Precision(const torch::Tensor& x)
-      : device(x.device().type()),
+  explicit Precision(c10::DeviceType type)
+      : device(type == c10::DeviceType::Meta ? c10::DeviceType::CPU : type),
         mixed(at::autocast::is_autocast_enabled(device)),
         dtype(at::autocast::get_autocast_dtype(device)) {}
+  void set() const {
+    at::autocast::set_autocast_enabled(device, mixed);
+    at::autocast::set_autocast_dtype(device, dtype);
+  }
   c10::DeviceType device;
   bool mixed;
   at::ScalarType dtype;
@@ -20,28 +24,17 @@ struct Precision {
 
 class PrecisionScope {
  public:
-  explicit PrecisionScope(const Precision& wanted)
-      : device_(wanted.device),
-        mixed_(at::autocast::is_autocast_enabled(device_)),
-        dtype_(at::autocast::get_autocast_dtype(device_)) {
-    at::autocast::set_autocast_enabled(device_, wanted.mixed);
-    at::autocast::set_autocast_dtype(device_, wanted.dtype);
-  }
-  ~PrecisionScope() {
-    at::autocast::set_autocast_enabled(device_, mixed_);
-    at::autocast::set_autocast_dtype(device_, dtype_);
-  }
+  explicit PrecisionScope(const Precision& wanted) : before_(wanted.device) { wanted.set(); }
+  ~PrecisionScope() { before_.set(); }
   PrecisionScope(const PrecisionScope&) = delete;
   PrecisionScope& operator=(const PrecisionScope&) = delete;
 
  private:
-  c10::DeviceType device_;
-  bool mixed_;
-  at::ScalarType dtype_;
+  Precision before_;
 };
 
 struct Kept : torch::CustomClassHolder {
-  Kept(Run given, const torch::Tensor& x) : run(std::move(given)), precision(x) {}
+  Kept(Run given, const torch::Tensor& x) : run(std::move(given)), precision(x.device().type()) {}
   Run run;
   Precision precision;
 };

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <stdexcept>
 
+#include "architectures/blocks/checkpoint.h"
 #include "common/error.h"
 #include "kernels/causal_conv1d/causal_conv1d.h"
 #include "kernels/depthwise_conv3d/depthwise_conv3d.h"
@@ -114,8 +115,13 @@ TokenMixer::TokenMixer(const TokenMixerShape& shape) : shape_(shape) {
     const std::string A_log = branch.A_log.empty() ? "A_log" + branch.suffix : branch.A_log;
     branches_[i].A_log = register_parameter(A_log, new_parameter({shape.d_inner, shape.d_state}));
     branches_[i].D = register_parameter("D" + branch.suffix, new_parameter({shape.d_inner}));
-    if (branch.order.random && shape.random == RandomOrder::per_call && !calls_.defined())
-      calls_ = register_buffer("order_calls", torch::zeros({}, torch::kLong));
+    const bool changing = branch.order.random && shape.random == RandomOrder::per_call;
+    if (changing && shape.checkpointed)
+      throw UserError(
+          std::string("options: ") + kCheckpointMixers +
+          " computes a layer again, which random_order per_call would make another one; choose random_order "
+          "fixed");
+    if (changing && !calls_.defined()) calls_ = register_buffer("order_calls", torch::zeros({}, torch::kLong));
   }
   in_proj_ = register_module("in_proj", std::make_shared<Linear>(shape.d_model, 2 * shape.d_inner, shape.bias));
   for (std::size_t i = 0; i < branches_.size(); ++i) register_branch(i);
@@ -146,6 +152,11 @@ void TokenMixer::register_branch(std::size_t index) {
 }
 
 torch::Tensor TokenMixer::forward(const torch::Tensor& tokens, const Grid& grid) {
+  if (!shape_.checkpointed) return mix(tokens, grid);
+  return checkpointed([this, grid](const torch::Tensor& input) { return mix(input, grid); }, tokens);
+}
+
+torch::Tensor TokenMixer::mix(const torch::Tensor& tokens, const Grid& grid) {
   // Two products instead of one that is split: each half is contiguous, and the scan need not copy it.
   const std::int64_t inner = shape_.d_inner;
   const auto half = [&](std::int64_t start) {

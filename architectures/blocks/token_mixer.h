@@ -43,6 +43,7 @@ struct TokenMixerShape {
   std::uint64_t seed = 0;                                             // of random orders
   double dt_min = 1e-3, dt_max = 0.1, dt_scale = 1, dt_floor = 1e-4;  // initialisation of dt_proj, by the Mamba authors
   bool dt_random = true;
+  bool checkpointed = false;  // keeps only the tokens for the backward pass and computes the rest again
 };
 
 /// Depthwise convolution with SiLU over the tokens of a branch; `weight` is [C, 1, k], [C, 1, k, k] or [C, 1, k, k, k].
@@ -71,7 +72,8 @@ TokenMixerShape plain_mamba(std::int64_t d_model, std::int64_t d_state, std::int
 
 class TokenMixer : public torch::nn::Module {
  public:
-  /// Throws UserError where the kernels cannot keep the number of tokens.
+  /// Throws UserError where the kernels cannot keep the number of tokens, and for orders drawn anew at every call
+  /// where a call would be repeated.
   explicit TokenMixer(const TokenMixerShape& shape);
   /// [B, L, d_model] on `grid` → the same shape.
   torch::Tensor forward(const torch::Tensor& tokens, const Grid& grid);
@@ -88,6 +90,7 @@ class TokenMixer : public torch::nn::Module {
     std::shared_ptr<Linear> x_proj, dt_proj;
   };
   void register_branch(std::size_t index);
+  torch::Tensor mix(const torch::Tensor& tokens, const Grid& grid);
   torch::Tensor run_branch(std::size_t index, const torch::Tensor& x, const torch::Tensor& z, const Grid& grid);
   bool scans_in_place(const ScanBranch& spec) const;
   static torch::Tensor convolve_scales(const Branch& branch, const torch::Tensor& x, const Grid& grid,
@@ -102,6 +105,11 @@ class TokenMixer : public torch::nn::Module {
   std::shared_ptr<RmsNorm> dt_layernorm_, B_layernorm_, C_layernorm_;
   torch::Tensor calls_;  // how often a per_call order was drawn: state, so that a resumed run draws the same ones
 };
+
+/// The option of every network with such mixers: TokenMixerShape::checkpointed.
+inline constexpr const char* kCheckpointMixers = "checkpoint_mixers";
+inline constexpr const char* kCheckpointMixersDescription =
+    "compute the inside of every Mamba layer again in the backward pass instead of keeping it: less memory, more time";
 
 /// x + mixer(norm(x)), `depth` times: layers.<i>.mixer, layers.<i>.norm.
 class MambaStack : public TokenStack {

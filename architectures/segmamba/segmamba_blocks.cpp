@@ -28,6 +28,7 @@ torch::Tensor GatedConvolution::forward(const torch::Tensor& volume) {
 TokenMixerShape tri_orientated_mamba(const ToMShape& shape) {
   TokenMixerShape mixer = plain_mamba(shape.dim, shape.d_state, shape.d_conv, shape.expand, shape.dt_rank);
   mixer.shared_parameters = mixer.mean_merge = false;
+  mixer.checkpointed = shape.checkpointed;
   if (!shape.three) return mixer;
   ScanBranch backwards{"_b", scan_order("reversed")}, across{"_s", sliced_order(shape.slices)};
   backwards.A_log = "A_b_log", across.A_log = "A_s_log";

@@ -25,6 +25,7 @@ struct ToMShape {
   std::int64_t dt_rank = 0;  // 0: dim / 16, rounded up
   double expand = 2;
   bool three = true;  // forwards, backwards and across slices; else forwards only
+  bool checkpointed = false;
 };
 
 /// The tri-orientated mixer (mamba_simple.py, bimamba_type v3): each orientation has parameters of its own, their sum

@@ -53,6 +53,7 @@ std::vector<OptionSpec> axis_options() {
 std::vector<OptionSpec> scan_options() {
   return {{"d_state", integer, 16, "states of the selective scan", {}, 1},
           {"d_conv", integer, 4, "width of the causal convolution", {}, 1, 8},
+          {kCheckpointMixers, boolean, false, kCheckpointMixersDescription},
           {"expand", number, 2, "inner width of the mixer over its width", {}, 0.01}};
 }
 
@@ -87,6 +88,7 @@ SegmambaConfig segmamba_config(const Json& options) {
   config.mixer = options.at("mixer") == "mamba" && options.at("tom") != "none";
   config.tom.three = options.at("tom") == "released";
   config.tom.d_state = options.at("d_state"), config.tom.d_conv = options.at("d_conv");
+  config.tom.checkpointed = options.at(kCheckpointMixers);
   config.tom.expand = options.at("expand");
   config.gsc = options.at("gsc") != "none", config.gsc_paper = options.at("gsc") == "paper";
   config.gsc_each_layer = options.at("gsc_place") == "layer";

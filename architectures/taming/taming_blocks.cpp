@@ -26,8 +26,9 @@ std::vector<ScanOrder> forward_orders(MambaDirections directions, bool paper_ord
 MambaTrans::MambaTrans(const MambaTransShape& shape, ScanOrder order) : order_(std::move(order)) {
   const auto norm = [&] { return std::make_shared<LayerNorm>(shape.channels, kNormEps); };
   if (shape.mixer) {
-    mamba_ = register_module(
-        "mamba", std::make_shared<TokenMixer>(plain_mamba(shape.channels, shape.d_state, shape.d_conv, shape.expand)));
+    TokenMixerShape mixer = plain_mamba(shape.channels, shape.d_state, shape.d_conv, shape.expand);
+    mixer.checkpointed = shape.checkpointed;
+    mamba_ = register_module("mamba", std::make_shared<TokenMixer>(mixer));
     norm1_ = register_module("norm1", norm());
   }
   norm2_ = register_module("norm2", norm());

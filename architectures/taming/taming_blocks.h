@@ -8,6 +8,7 @@ namespace m3d {
 
 struct MambaTransShape {
   std::int64_t channels = 0, d_state = 16, d_conv = 4;
+  bool checkpointed = false;
   double expand = 2;
   bool mixer = true;
 };

@@ -36,6 +36,7 @@ std::vector<OptionSpec> own_options(const TamingForm& form) {
        "of the image as [D, H, W]",
        {"released", "paper"}},
       {"d_conv", integer, 4, "width of the causal convolution", {}, 1, 8},
+      {kCheckpointMixers, boolean, false, kCheckpointMixersDescription},
       {"expand", number, 2, "inner width of the mixer over its width", {}, 0.01}};
 }
 
@@ -69,6 +70,7 @@ TamingConfig taming_config(const Json& options, const TamingForm& form, const st
   const std::int64_t stem = options.at("stem_channels");
   config.stem_channels = stem ? stem : config.stages.features[0];
   config.d_state_cap = options.at("d_state_cap");
+  config.layer.checkpointed = options.at(kCheckpointMixers);
   config.layer.d_conv = options.at("d_conv"), config.layer.expand = options.at("expand");
   config.layer.mixer = options.at("mixer") == "mamba";
   return config;

@@ -101,6 +101,7 @@ std::vector<OptionSpec> detail_options() {
           flag("conv_bias", true, "bias of the depthwise convolutions"),
           flag("inner_layernorms", false, "RMSNorm of the step size, B and C (Jamba)"),
           real("rms_norm_eps", 1e-5, "epsilon of the RMSNorms", 0),
+          flag(kCheckpointMixers, false, kCheckpointMixersDescription),
           real("dt_min", 0.001, "initialisation mamba: smallest step size", 1e-12),
           real("dt_max", 0.1, "initialisation mamba: largest step size", 1e-12),
           choice("dt_init", "random", "initialisation mamba: dt_proj's weights", {"random", "constant"}),
@@ -156,6 +157,7 @@ TokenMixerShape mixer_shape(const Json& options, std::uint64_t seed) {
   shape.seed = seed;
   shape.dt_min = options.at("dt_min"), shape.dt_max = options.at("dt_max"), shape.dt_scale = options.at("dt_scale");
   shape.dt_random = options.at("dt_init") == "random";
+  shape.checkpointed = options.at(kCheckpointMixers);
   return shape;
 }
 

@@ -29,9 +29,10 @@ torch::MemoryFormat channels_last(const torch::Tensor& x) {
 
 MambaLayer::MambaLayer(const MambaLayerShape& shape) : shape_(shape) {
   norm_ = register_module("norm", std::make_shared<LayerNorm>(shape.dim, 1e-5));
-  if (shape.mixer)
-    mamba_ = register_module(
-        "mamba", std::make_shared<TokenMixer>(plain_mamba(shape.dim, shape.d_state, shape.d_conv, shape.expand)));
+  if (!shape.mixer) return;
+  TokenMixerShape mixer = plain_mamba(shape.dim, shape.d_state, shape.d_conv, shape.expand);
+  mixer.checkpointed = shape.checkpointed;
+  mamba_ = register_module("mamba", std::make_shared<TokenMixer>(mixer));
 }
 
 torch::Tensor MambaLayer::forward(const torch::Tensor& volume) {

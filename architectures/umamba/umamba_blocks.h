@@ -8,6 +8,7 @@ namespace m3d {
 
 struct MambaLayerShape {
   std::int64_t dim = 0, d_state = 16, d_conv = 4;
+  bool checkpointed = false;
   double expand = 2;
   bool channel_token = false;  // tokens are the channels, of `dim` voxels each; else the voxels, of `dim` channels each
   bool mixer = true;

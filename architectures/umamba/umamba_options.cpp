@@ -23,6 +23,7 @@ std::vector<OptionSpec> own_options() {
           {"mixer", string, "mamba", "none: the layers mamba(norm(x)) are norm(x)", {"mamba", "none"}},
           {"d_state", integer, 16, "states of the selective scan", {}, 1},
           {"d_conv", integer, 4, "width of the causal convolution", {}, 1, 8},
+          {kCheckpointMixers, boolean, false, kCheckpointMixersDescription},
           {"expand", number, 2, "inner width of the mixer over its width", {}, 0.01}};
 }
 
@@ -66,6 +67,7 @@ UmambaConfig umamba_config(const Json& options, bool every_stage, const std::arr
     config.grids.push_back(grid);
   }
   config.layer.d_state = options.at("d_state"), config.layer.d_conv = options.at("d_conv");
+  config.layer.checkpointed = options.at(kCheckpointMixers);
   config.layer.expand = options.at("expand"), config.layer.mixer = options.at("mixer") == "mamba";
   config.deep_supervision = options.at("deep_supervision");
   return config;

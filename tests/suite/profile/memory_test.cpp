@@ -60,3 +60,17 @@ TEST_CASE("more samples need more activations, and not more parameters", "[memor
   CHECK(three.activations > 2 * one.activations);
   CHECK(one.optimiser >= 2 * one.parameters * 9 / 10);  // AdamW keeps two moments
 }
+
+TEST_CASE("checkpointed Mamba layers keep less, as predicted and as counted", "[memory]") {
+  const Architecture& architecture = find_architecture("ulike_mamba_3d");
+  std::vector<std::int64_t> predicted, counted;
+  for (const bool checkpointed : {false, true}) {
+    Json options = reduced_options(architecture);
+    options["checkpoint_mixers"] = checkpointed;
+    const SpeedRequest request = request_for(architecture, options);
+    predicted.push_back(predict_memory(architecture, options, request).value().activations);
+    counted.push_back(measure_speed(architecture, options, request).peak_tensor_bytes.value());
+  }
+  CHECK(predicted[1] < predicted[0] * 9 / 10);  // the convolutions around the layers stay
+  CHECK(counted[1] < counted[0]);
+}
