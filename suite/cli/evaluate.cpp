@@ -1,6 +1,7 @@
 // m3d-bench evaluate: predictions of a folder against references.
 #include <cstdio>
 
+#include "common/atomic_file.h"
 #include "common/error.h"
 #include "suite/cli/command.h"
 #include "suite/cli/output.h"
@@ -10,7 +11,7 @@ namespace m3d {
 namespace {
 
 struct EvaluateOptions {
-  std::string predictions, references, dataset, labels, data_root;
+  std::string predictions, references, dataset, labels, data_root, summary;
   bool json = false;
 };
 
@@ -41,7 +42,11 @@ void print_metrics(const Json& metrics) {
 }
 
 int run_evaluate(const EvaluateOptions& options) {
-  const Json metrics = metrics_json(evaluate_folders(options.predictions, options.references, labels_of(options)));
+  if (!options.summary.empty())
+    require_writable(std::filesystem::absolute(options.summary).parent_path(), "--summary");
+  const Evaluation evaluation = evaluate_folders(options.predictions, options.references, labels_of(options));
+  if (!options.summary.empty()) write_atomically(options.summary, summary_text(evaluation));
+  const Json metrics = metrics_json(evaluation);
   if (options.json) return print_json(metrics);
   print_metrics(metrics);
   return 0;
@@ -63,6 +68,8 @@ void add_evaluate(CLI::App& app, Command& chosen) {
   evaluate->add_option("--dataset", options->dataset, "take the labels of this dataset");
   evaluate->add_option("--labels", options->labels, "a file with 'labels' as in nnU-Net's dataset.json");
   evaluate->add_option("--data-root", options->data_root, "where --dataset is searched")->type_name("DIR");
+  evaluate->add_option("--summary", options->summary, "also write nnU-Net's summary.json to this file")
+      ->type_name("FILE");
   evaluate->add_flag("--json", options->json, "one JSON document on stdout (the record's metrics)");
   evaluate->callback([options, &chosen] { chosen = [options] { return run_evaluate(*options); }; });
 }

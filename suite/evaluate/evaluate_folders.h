@@ -52,7 +52,9 @@ CaseEvaluation evaluate_images(const std::string& id, const LabelImage& predicti
 /// The `metrics` object of record.json (DESIGN.md). Undefined values are null.
 Json metrics_json(const Evaluation& evaluation);
 
-/// nnU-Net v2's summary.json. What nnU-Net writes as a bare NaN is null here, because NaN is not JSON.
-Json summary_json(const Evaluation& evaluation);
+/// nnU-Net v2's summary.json, byte for byte as its evaluation writes it (evaluation/evaluate_predictions.py,
+/// nnunet_conventions.md §11) but for the paths: keys sorted, regions as Python tuples, undefined values the bare token
+/// NaN, which strict JSON readers do not take.
+std::string summary_text(const Evaluation& evaluation);
 
 }  // namespace m3d

@@ -85,7 +85,7 @@ class RunExecution {
     const fs::path references = data_.whole().training.front().labels.parent_path();
     const Evaluation evaluation =
         evaluate_folders(folder_ / "predictions", references, labels, data_.split().validation);
-    write_atomically(folder_ / "summary.json", summary_json(evaluation).dump(1) + "\n");
+    write_atomically(folder_ / "summary.json", summary_text(evaluation));
     return metrics_json(evaluation);
   }
 
