@@ -205,8 +205,12 @@ struct Plan {
 
 RunConfig make_run(const Plan& plan, const SuiteDataset& dataset, const Architecture& architecture,
                    const AxisPoint& point) {
-  Overrides overrides = plan.suite.base;
-  if (dataset.embedded) overlay(overrides, plan.suite.embedded);
+  const Suite& suite = plan.suite;
+  const bool other_recipe = dataset.embedded && !suite.embedded_recipe.empty();
+  Overrides overrides = other_recipe ? Overrides() : suite.recipe;
+  overlay(overrides, suite.base);
+  if (other_recipe) overlay(overrides, suite.embedded_recipe);
+  if (dataset.embedded) overlay(overrides, suite.embedded);
   for (const auto& [axis, value] : point)
     if (value != kAxisDefault) overlay(overrides, axis->at(value, "axis " + axis->name).set);
   overlay(overrides, plan.set);
@@ -277,7 +281,9 @@ std::vector<RunConfig> shard_of(const std::vector<RunConfig>& runs, const SuiteR
 }
 
 Plan make_plan(const SuiteRequest& request) {
-  Plan plan{request, load_suite(request.suite, "--suite"), all_axes(), {}, {}, parse_assignments(request.set, "--set")};
+  Plan plan{request,    load_suite(request.suite, "--suite", request.recipe),
+            all_axes(), {},
+            {},         parse_assignments(request.set, "--set")};
   plan.architectures = chosen_architectures(request, plan.suite);
   plan.axes = chosen_axes(axis_choices(request, plan.suite), plan.known_axes, plan.architectures);
   require_no_conflict(plan.set, plan.axes);
@@ -285,8 +291,9 @@ Plan make_plan(const SuiteRequest& request) {
   // The suite's own options are checked against its own architectures: --architecture may choose one that lacks some.
   Architectures own;
   for (const auto& pattern : plan.suite.architectures) add_matching(pattern, own);
-  require_known_options(plan.suite.base, own);
-  require_known_options(plan.suite.embedded, own);
+  for (const Overrides* values :
+       {&plan.suite.recipe, &plan.suite.base, &plan.suite.embedded_recipe, &plan.suite.embedded})
+    require_known_options(*values, own);
   return plan;
 }
 

@@ -16,7 +16,8 @@ struct SuiteDataset {
 
 /// What the command line asks for.
 struct SuiteRequest {
-  std::string suite;  // name or FILE.yaml
+  std::string suite;   // name or FILE.yaml
+  std::string recipe;  // --recipe (name or FILE.yaml) in the place of the suite's; empty: the suite's
   std::vector<SuiteDataset> datasets;
   std::vector<std::string> architectures;  // --architecture (names or patterns); empty: the suite's
   std::vector<int> folds = {0};

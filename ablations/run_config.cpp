@@ -7,10 +7,11 @@
 namespace m3d {
 namespace {
 
-/// What is measured beside the result, how often the state is saved and how much memory there is cannot change a result. Initial weights are
-/// known by their content, wherever they lie.
+/// What is measured beside the result, how often the state is saved and how much memory there is cannot change a
+/// result. Initial weights are known by their content, wherever they lie.
 Json settings_that_decide(Json settings) {
   settings.erase("profile");
+  if (settings.contains("infer")) settings["infer"].erase("memory_limit_gib");
   if (!settings.contains("train")) return settings;
   Json& train = settings["train"];
   train.erase("checkpoint_every_steps");
@@ -74,11 +75,10 @@ std::string RunConfig::hash() const { return content_hash(identity().dump()); }
 std::string RunConfig::folder_name() const { return name + "-" + hash().substr(0, 8); }
 
 Json RunConfig::to_json() const {
-  return {{"suite", suite}, {"dataset", dataset},     {"architecture", architecture},
-          {"name", name},   {"axes", axes},           {"fold", fold},
-          {"seed", seed},   {"precision", precision}, {"device", device},
-          {"position", position},
-          {"model", model}, {"settings", settings}};
+  return {{"suite", suite},       {"dataset", dataset},     {"architecture", architecture},
+          {"name", name},         {"axes", axes},           {"fold", fold},
+          {"seed", seed},         {"precision", precision}, {"device", device},
+          {"position", position}, {"model", model},         {"settings", settings}};
 }
 
 RunConfig RunConfig::from_json(const Json& json, const std::string& where) {

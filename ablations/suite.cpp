@@ -47,21 +47,16 @@ void overlay_with_ancestors(LayeredYaml& yaml, const fs::path& file, std::vector
   yaml.overlay(document);
 }
 
-Overrides read_recipe(const LayeredYaml& suite, const std::string& pointer) {
+/// The values of the recipe that `pointer` of a suite names; of `instead`, unless it is empty.
+Overrides recipe_values(const LayeredYaml& suite, const std::string& pointer, const std::string& instead) {
   if (!suite.has(pointer)) return {};
-  const fs::path file = find_file(suite.text(pointer), "recipe", "", suite.where(pointer));
-  LayeredYaml yaml;
-  yaml.overlay(YamlDocument::load(file));
-  yaml.text("/name");
-  yaml.text("/description");
-  return flatten_sections(yaml, "", {"name", "description", "source"});
+  return (instead.empty() ? load_recipe(suite.text(pointer), suite.where(pointer)) : load_recipe(instead, "--recipe"))
+      .settings;
 }
 
-Overrides read_base(const LayeredYaml& yaml, const std::string& pointer, const std::vector<std::string>& not_settings) {
-  if (!yaml.has(pointer)) return {};
-  Overrides all = read_recipe(yaml, pointer + "/recipe");
-  overlay(all, flatten_sections(yaml, pointer, not_settings));
-  return all;
+Overrides own_values(const LayeredYaml& yaml, const std::string& pointer,
+                     const std::vector<std::string>& not_settings) {
+  return yaml.has(pointer) ? flatten_sections(yaml, pointer, not_settings) : Overrides();
 }
 
 void require_scalars_once(const LayeredYaml& yaml, const std::string& pointer) {
@@ -134,7 +129,16 @@ std::string checked_name(const LayeredYaml& yaml) {
 
 std::vector<std::string> suite_names() { return names_in("ablations/suites"); }
 
-Suite load_suite(const std::string& name_or_file, const std::string& where) {
+std::vector<std::string> recipe_names() { return names_in("ablations/recipes"); }
+
+Recipe load_recipe(const std::string& name_or_file, const std::string& where) {
+  LayeredYaml yaml;
+  yaml.overlay(YamlDocument::load(find_file(name_or_file, "recipe", "", where)));
+  return {yaml.text("/name"), yaml.text("/description"), yaml.text_or_empty("/source"),
+          flatten_sections(yaml, "", {"name", "description", "source"})};
+}
+
+Suite load_suite(const std::string& name_or_file, const std::string& where, const std::string& recipe) {
   LayeredYaml yaml;
   overlay_with_ancestors(yaml, find_file(name_or_file, "suite", "", where), {}, where);
   yaml.require_known_keys(
@@ -143,8 +147,10 @@ Suite load_suite(const std::string& name_or_file, const std::string& where) {
   suite.name = checked_name(yaml);
   suite.description = yaml.text("/description");
   suite.cost = yaml.text_or_empty("/cost");
-  suite.base = read_base(yaml, "/base", {"recipe", "embedded"});
-  suite.embedded = read_base(yaml, "/base/embedded", {"recipe"});
+  suite.recipe = recipe_values(yaml, "/base/recipe", recipe);
+  suite.base = own_values(yaml, "/base", {"recipe", "embedded"});
+  suite.embedded_recipe = recipe_values(yaml, "/base/embedded/recipe", recipe);
+  suite.embedded = own_values(yaml, "/base/embedded", {"recipe"});
   suite.axes = read_axis_choices(yaml);
   suite.architectures = placed_names(yaml, "/architectures");
   const auto axes = all_axes();

@@ -22,12 +22,22 @@ struct AxisChoice {
   std::string where;
 };
 
+/// How to train and infer, without an architecture. One YAML file a recipe (ablations/recipes/<name>.yaml).
+struct Recipe {
+  std::string name;
+  std::string description;
+  std::string source;  // where its values come from
+  Overrides settings;
+};
+
 struct Suite {
   std::string name;
   std::string description;
-  std::string cost;    // expected time and memory in words
-  Overrides base;      // the recipe's values under the suite's own
-  Overrides embedded;  // over `base` on embedded datasets
+  std::string cost;           // expected time and memory in words
+  Overrides recipe;           // values of the suite's recipe, lowest of all
+  Overrides base;             // the suite's own
+  Overrides embedded_recipe;  // on embedded datasets: over `base` and, unless empty, in the place of `recipe`
+  Overrides embedded;         // the suite's own on embedded datasets, over all of these
   std::vector<AxisChoice> axes;
   std::vector<Placed> architectures;  // names or patterns
   std::vector<Exclusion> exclude;
@@ -35,8 +45,13 @@ struct Suite {
 };
 
 /// By name, or by path (anything that ends in .yaml). `extends` names another suite in the same way, a path being
-/// relative to the file that holds it. Throws UserError with file:line and the nearest valid name.
-Suite load_suite(const std::string& name_or_file, const std::string& where);
+/// relative to the file that holds it. `recipe` (name or file, --recipe), unless empty, replaces the recipes that the
+/// suite names; what the suite itself sets stays. Throws UserError with file:line and the nearest valid name.
+Suite load_suite(const std::string& name_or_file, const std::string& where, const std::string& recipe = "");
 std::vector<std::string> suite_names();
+
+/// By name, or by path (anything that ends in .yaml). Throws UserError as above.
+Recipe load_recipe(const std::string& name_or_file, const std::string& where);
+std::vector<std::string> recipe_names();
 
 }  // namespace m3d

@@ -119,6 +119,7 @@ void fill(Table& table, const Section& section, const std::vector<QuantityColumn
     table.rows.push_back(std::move(row));
   }
   table.notes = section.setting_notes;
+  table.notes.insert(table.notes.end(), section.mixed_recipes.begin(), section.mixed_recipes.end());
   drop_zero_spreads(table);
   mark_best(table);
   choose_decimals(table);

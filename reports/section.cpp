@@ -117,6 +117,49 @@ void name_configurations(Section& section) {
   name_variants(section);
 }
 
+/// Settings of which a result follows; the model's options are what a table compares.
+bool is_of_a_recipe(const std::string& name) {
+  static const std::set<std::string> other = {"train.checkpoint_every_steps", "train.memory_limit_gib",
+                                              "train.initial_weights", "infer.memory_limit_gib"};
+  const bool decides = name.starts_with("data.") || name.starts_with("train.") || name.starts_with("infer.");
+  return decides && !other.contains(name);
+}
+
+/// Labels by value of a setting, in the configurations' order; none where all have one value.
+std::vector<std::pair<std::string, Texts>> holders_by_value(const Section& section, const std::string& name) {
+  std::vector<std::pair<std::string, Texts>> holders;
+  for (const Configuration& configuration : section.configurations) {
+    const auto found = configuration.first().settings.find(name);
+    const std::string value = found == configuration.first().settings.end() ? "not set" : found->second;
+    auto place = std::find_if(holders.begin(), holders.end(), [&](const auto& entry) { return entry.first == value; });
+    if (place == holders.end()) place = holders.insert(holders.end(), {value, {}});
+    add_once(place->second, configuration.short_label);
+  }
+  return holders.size() > 1 ? holders : std::vector<std::pair<std::string, Texts>>();
+}
+
+/// Rows of one table that were not trained alike are no fair comparison: what differs is said under each table, unless
+/// an axis of the table varies it (an axis has its setting's name) or the variants say it already.
+void note_mixed_recipes(Section& section) {
+  constexpr std::size_t most_names = 4;
+  std::set<std::string> names;
+  for (const Configuration& configuration : section.configurations)
+    for (const auto& [name, value] : configuration.first().settings) names.insert(name);
+  const std::set<std::string> told = differing_settings(section);
+  for (const std::string& name : names) {
+    const bool by_axis = std::any_of(section.varied_axes.begin(), section.varied_axes.end(),
+                                     [&](const std::string& axis) { return name.ends_with("." + axis); });
+    if (!is_of_a_recipe(name) || by_axis || told.contains(name)) continue;
+    Texts parts;
+    for (auto [value, labels] : holders_by_value(section, name)) {
+      const std::size_t more = labels.size() > most_names ? labels.size() - most_names : 0;
+      labels.resize(labels.size() - more);
+      parts.push_back(value + " for " + join(labels, ", ") + (more ? " and " + std::to_string(more) + " more" : ""));
+    }
+    if (!parts.empty()) section.mixed_recipes.push_back("Mixed recipes: " + name + " is " + join(parts, "; ") + ".");
+  }
+}
+
 std::string counted(std::size_t n, const std::string& noun) {
   return std::to_string(n) + " " + noun + (n == 1 ? "" : "s");
 }
@@ -156,6 +199,7 @@ std::vector<Section> sections_of(const std::vector<Run>& runs) {
     if (sections.size() > 1) section.prefix = section.suite + "-" + section.dataset + "-";
     find_varied_axes(section);
     name_configurations(section);
+    note_mixed_recipes(section);
   }
   return sections;
 }

@@ -17,6 +17,7 @@ void add_prepare(CLI::App& app, Command& chosen);
 void add_profile(CLI::App& app, Command& chosen);
 void add_evaluate(CLI::App& app, Command& chosen);
 void add_predict(CLI::App& app, Command& chosen);
+void add_ensemble(CLI::App& app, Command& chosen);
 void add_report(CLI::App& app, Command& chosen);
 void add_verify(CLI::App& app, Command& chosen);
 void add_weights(CLI::App& app, Command& chosen);

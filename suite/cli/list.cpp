@@ -35,6 +35,20 @@ Json list_suites() {
   return list;
 }
 
+Json list_recipes() {
+  Json list = Json::array();
+  for (const auto& name : recipe_names()) {
+    const Recipe recipe = load_recipe(name, "list");
+    Json settings = Json::object();
+    for (const auto& [key, placed] : recipe.settings) settings[key] = placed.value;
+    list.push_back({{"name", recipe.name},
+                    {"description", recipe.description},
+                    {"source", recipe.source},
+                    {"settings", nest_settings(settings)}});
+  }
+  return list;
+}
+
 Json option_json(const OptionSpec& spec) {
   Json option = {{"name", spec.name},
                  {"type", to_string(spec.type)},
@@ -128,11 +142,9 @@ std::string details_of(const Json& entry, const std::string& what) {
 }
 
 int run_list(const ListOptions& options) {
-  const std::map<std::string, Json (*)()> lists = {{"suites", list_suites},
-                                                   {"architectures", list_architectures},
-                                                   {"axes", list_axes},
-                                                   {"datasets", list_datasets},
-                                                   {"operators", list_operators}};
+  const std::map<std::string, Json (*)()> lists = {
+      {"suites", list_suites}, {"recipes", list_recipes},   {"architectures", list_architectures},
+      {"axes", list_axes},     {"datasets", list_datasets}, {"operators", list_operators}};
   const Json list = lists.at(options.what)();
   if (options.json) return print_json(list);
   for (const auto& entry : list) {
@@ -150,9 +162,9 @@ void add_list(CLI::App& app, Command& chosen) {
   auto options = std::make_shared<ListOptions>();
   CLI::App* list = app.add_subcommand("list", "Show what exists.");
   list->footer("Examples:\n  m3d-bench list suites\n  m3d-bench list axes --json");
-  list->add_option("what", options->what, "suites, architectures, axes, datasets or operators")
+  list->add_option("what", options->what, "suites, recipes, architectures, axes, datasets or operators")
       ->required()
-      ->check(one_of("list", {"suites", "architectures", "axes", "datasets", "operators"}));
+      ->check(one_of("list", {"suites", "recipes", "architectures", "axes", "datasets", "operators"}));
   list->add_flag("--json", options->json, "one JSON document on stdout");
   list->callback([options, &chosen] { chosen = [options] { return run_list(*options); }; });
 }

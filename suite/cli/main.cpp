@@ -55,7 +55,7 @@ int main(int count, char** arguments) {
   app.require_subcommand(0, 1);
   m3d::add_main_job(app, chosen, joined(count, arguments));
   for (const auto add : {m3d::add_list, m3d::add_prepare, m3d::add_profile, m3d::add_evaluate, m3d::add_predict,
-                         m3d::add_report, m3d::add_verify, m3d::add_weights, m3d::add_kernels})
+                         m3d::add_ensemble, m3d::add_report, m3d::add_verify, m3d::add_weights, m3d::add_kernels})
     add(app, chosen);
   try {
     app.parse(count, arguments);

@@ -78,7 +78,7 @@ void complete_request(MainJobOptions& options) {
   request.folds = parse_folds(options.folds);
   parse_shard(options.shard, request);
   require_device_and_precision(request.device, request.precision);
-  load_suite(request.suite, "--suite");
+  load_suite(request.suite, "--suite", request.recipe);
   for (const auto& name : options.datasets) {
     const Dataset dataset = require_dataset(name, {options.data_root, options.output});
     for (const auto& other : request.datasets)
@@ -161,6 +161,9 @@ int run_main_job(MainJobOptions options) {
 void add_options(CLI::App& app, MainJobOptions& options) {
   SuiteRequest& request = options.request;
   app.add_option("--suite", request.suite, "suite to run: a name (list suites) or a file")->type_name("NAME|FILE.yaml");
+  app.add_option("--recipe", request.recipe,
+                 "how to train, in the place of the suite's recipe (list recipes), or a file")
+      ->type_name("NAME|FILE.yaml");
   app.add_option("--dataset", options.datasets, "name (list datasets), nnU-Net id, folder name or path")
       ->type_name("NAME");
   app.add_option("--architecture", request.architectures, "these instead of the suite's; * and ? match")

@@ -11,11 +11,10 @@ namespace {
 
 constexpr std::int64_t kGrain = 1 << 14;  // voxels a thread takes at least
 
-/// Label values of `count` voxels from logits [K, stride].
-using Decide = std::function<void(const float* logits, std::int64_t stride, std::int64_t count, std::int16_t* labels)>;
+}  // namespace
 
 /// The channel with the largest logit, the first where several are equal.
-Decide argmax_rule(const Dataset& dataset) {
+LabelPainter::Decide LabelPainter::argmax_rule(const Dataset& dataset) {
   std::vector<std::int16_t> values{0};
   for (const LabelClass& label_class : dataset.classes)
     values.push_back(static_cast<std::int16_t>(label_class.values.front()));
@@ -33,7 +32,7 @@ Decide argmax_rule(const Dataset& dataset) {
 }
 
 /// Regions in painting order; a probability above 0.5 is a logit above 0.
-Decide region_rule(const Dataset& dataset) {
+LabelPainter::Decide LabelPainter::region_rule(const Dataset& dataset) {
   const std::vector<std::int16_t> values(dataset.regions_class_order.begin(), dataset.regions_class_order.end());
   return [values](const float* logits, std::int64_t stride, std::int64_t count, std::int16_t* labels) {
     std::fill(labels, labels + count, std::int16_t{0});
@@ -44,45 +43,50 @@ Decide region_rule(const Dataset& dataset) {
   };
 }
 
-std::int64_t channels_of(const Dataset& dataset) {
+std::int64_t output_channels(const Dataset& dataset) {
   return static_cast<std::int64_t>(dataset.classes.size()) + (dataset.region_based ? 0 : 1);
 }
 
-void check(const at::Tensor& logits, const Dataset& dataset, const PreparedCase& prepared) {
-  const std::vector<std::int64_t> expected{channels_of(dataset), prepared.shape[0], prepared.shape[1],
-                                           prepared.shape[2]};
-  if (logits.sizes() != at::IntArrayRef(expected))
-    throw std::invalid_argument(
-        c10::str("labels_from_logits: logits ", logits.sizes(), " of case ", prepared.id, "; expected ", expected));
+LabelPainter::LabelPainter(const Dataset& dataset, const PreparedCase& prepared)
+    : dataset_(dataset),
+      prepared_(prepared),
+      decide_(dataset.region_based ? region_rule(dataset) : argmax_rule(dataset)),
+      image_{prepared.original, {}} {
   if (dataset.region_based && dataset.regions_class_order.size() != dataset.classes.size())
-    throw std::invalid_argument("labels_from_logits: regions_class_order has another length than the regions");
+    throw std::invalid_argument("LabelPainter: regions_class_order has another length than the regions");
+  image_.voxels.assign(static_cast<std::size_t>(voxel_count(prepared.original.shape)), 0);
 }
 
-void paste(const std::vector<std::int16_t>& labels, const PreparedCase& prepared, LabelImage& image) {
-  const Shape3& shape = prepared.shape;
-  auto row = labels.begin();
-  for (std::int64_t z = 0; z < shape[0]; ++z)
-    for (std::int64_t y = 0; y < shape[1]; ++y, row += shape[2])
-      std::copy(row, row + shape[2],
-                &image.at(z + prepared.crop_begin[0], y + prepared.crop_begin[1], prepared.crop_begin[2]));
-}
-
-}  // namespace
-
-LabelImage labels_from_logits(const at::Tensor& logits, const Dataset& dataset, const PreparedCase& prepared) {
-  check(logits, dataset, prepared);
+void LabelPainter::add(std::int64_t first, const at::Tensor& logits) {
+  const Shape3& shape = prepared_.shape;
+  if (logits.dim() != 4 || logits.size(0) != output_channels(dataset_) || first < 0 ||
+      first + logits.size(1) > shape[0] || logits.size(2) != shape[1] || logits.size(3) != shape[2])
+    throw std::invalid_argument(c10::str("LabelPainter: logits ", logits.sizes(), " from plane ", first, " of case ",
+                                         prepared_.id, "; expected ", output_channels(dataset_),
+                                         " channels of planes of ", at::IntArrayRef(shape.data(), 3)));
   const at::Tensor values = logits.to(at::kCPU, at::kFloat).contiguous();
   const float* data = values.const_data_ptr<float>();
-  const std::int64_t voxels = voxel_count(prepared.shape);
-  const Decide decide = dataset.region_based ? region_rule(dataset) : argmax_rule(dataset);
+  const std::int64_t plane = shape[1] * shape[2], voxels = values.size(1) * plane;
   std::vector<std::int16_t> labels(static_cast<std::size_t>(voxels));
   at::parallel_for(0, voxels, kGrain, [&](std::int64_t begin, std::int64_t end) {
-    decide(data + begin, voxels, end - begin, labels.data() + begin);
+    decide_(data + begin, voxels, end - begin, labels.data() + begin);
   });
-  LabelImage image{prepared.original, {}};
-  image.voxels.assign(static_cast<std::size_t>(voxel_count(prepared.original.shape)), 0);
-  paste(labels, prepared, image);
-  return image;
+  for (std::int64_t z = 0; z < values.size(1); ++z) paste(first + z, labels.data() + z * plane);
+}
+
+void LabelPainter::paste(std::int64_t plane, const std::int16_t* labels) {
+  const Shape3 &shape = prepared_.shape, &begin = prepared_.crop_begin;
+  for (std::int64_t y = 0; y < shape[1]; ++y, labels += shape[2])
+    std::copy(labels, labels + shape[2], &image_.at(plane + begin[0], y + begin[1], begin[2]));
+}
+
+LabelImage labels_from_logits(const at::Tensor& logits, const Dataset& dataset, const PreparedCase& prepared) {
+  if (logits.dim() != 4 || logits.size(1) != prepared.shape[0])
+    throw std::invalid_argument(c10::str("labels_from_logits: logits ", logits.sizes(), " of case ", prepared.id,
+                                         " with ", prepared.shape[0], " planes"));
+  LabelPainter painter(dataset, prepared);
+  painter.add(0, logits);
+  return painter.take();
 }
 
 }  // namespace m3d

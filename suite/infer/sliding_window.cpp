@@ -6,6 +6,8 @@
 #include <cmath>
 #include <stdexcept>
 
+#include "suite/infer/logit_sums.h"
+
 namespace m3d {
 namespace {
 
@@ -27,6 +29,7 @@ std::vector<double> gaussian_profile(std::int64_t size) {
 at::Tensor profile_tensor(std::int64_t size) { return torch::tensor(gaussian_profile(size), torch::kDouble); }
 
 at::Tensor pad(const at::Tensor& image, const Padding& padding) {
+  if (padding.below == Shape3{} && padding.above == Shape3{}) return image;
   std::vector<std::int64_t> last_axis_first;
   for (std::size_t axis = 3; axis-- > 0;)
     last_axis_first.insert(last_axis_first.end(), {padding.below[axis], padding.above[axis]});
@@ -39,16 +42,7 @@ at::Tensor box_of(const at::Tensor& tensor, const Shape3& begin, const Shape3& s
   return tensor.narrow(-3, begin[0], shape[0]).narrow(-2, begin[1], shape[1]).narrow(-1, begin[2], shape[2]);
 }
 
-std::vector<Shape3> tile_positions(const Shape3& shape, const SlidingWindowOptions& options) {
-  std::vector<Shape3> positions;
-  for (const std::int64_t z : tile_starts(shape[0], options.patch[0], options.overlap))
-    for (const std::int64_t y : tile_starts(shape[1], options.patch[1], options.overlap))
-      for (const std::int64_t x : tile_starts(shape[2], options.patch[2], options.overlap))
-        positions.push_back({z, y, x});
-  return positions;
-}
-
-/// All 2^k sets of the mirror axes, as dimensions of [1, C, D, H, W]; the empty one first.
+/// All 2^k sets of the mirror axes, as dimensions of [1, C, D, H, W], in nnU-Net's order: by size, the empty one first.
 std::vector<std::vector<std::int64_t>> flip_sets(const std::vector<int>& mirror_axes) {
   std::vector<std::vector<std::int64_t>> sets{{}};
   for (const int axis : mirror_axes) {
@@ -59,11 +53,13 @@ std::vector<std::vector<std::int64_t>> flip_sets(const std::vector<int>& mirror_
       sets.back().push_back(axis + 2);
     }
   }
+  std::sort(sets.begin(), sets.end(),
+            [](const auto& a, const auto& b) { return a.size() != b.size() ? a.size() < b.size() : a < b; });
   return sets;
 }
 
 /// The mean of the network's answers to all flips of `tile`, flipped back, in the type and on the device of `like`.
-at::Tensor mirrored_mean(const std::function<at::Tensor(const at::Tensor&)>& network, const at::Tensor& tile,
+at::Tensor mirrored_mean(const TileNetwork& network, const at::Tensor& tile,
                          const std::vector<std::vector<std::int64_t>>& flips, std::int64_t classes,
                          const at::TensorOptions& like) {
   at::Tensor sum;
@@ -87,6 +83,99 @@ void check(const at::Tensor& image, std::int64_t classes, const SlidingWindowOpt
   if (*std::min_element(options.patch.begin(), options.patch.end()) < 1)
     throw std::invalid_argument("sliding window: the patch has at least one voxel along each axis");
 }
+
+/// One pass over an image. The sums hold one patch's depth of planes, from plane `first_` of the canvas on.
+class SlidingWindow {
+ public:
+  SlidingWindow(const TileNetwork& network, const at::Tensor& image, std::int64_t classes,
+                const SlidingWindowOptions& options)
+      : network_(network),
+        options_(options),
+        classes_(classes),
+        image_shape_(shape_of(image)),
+        padding_(padding_to_patch(image_shape_, options.patch)),
+        canvas_(pad(image, padding_)),
+        flips_(flip_sets(options.mirror_axes)),
+        sums_({classes, options.patch[0], canvas_.size(2), canvas_.size(3)}, image, options) {
+    weights_ =
+        options.gaussian ? gaussian_weights(options.patch).to(sums_.type()) : at::ones(options.patch, sums_.type());
+    weight_sum_ = at::zeros({options.patch[0], canvas_.size(2), canvas_.size(3)}, sums_.type());
+  }
+
+  void run(const SlabConsumer& consume) {
+    const std::vector<std::int64_t> starts = tile_starts(canvas_.size(1), options_.patch[0], options_.overlap);
+    for (std::size_t i = 0; i < starts.size(); ++i) {
+      add_tiles(starts[i]);
+      const bool last = i + 1 == starts.size();
+      const std::int64_t finished = last ? options_.patch[0] : starts[i + 1] - starts[i];
+      deliver(starts[i], finished, consume);
+      if (!last) move_on(finished);
+    }
+  }
+
+ private:
+  /// All tiles that begin at plane `z`.
+  void add_tiles(std::int64_t z) {
+    for (const std::int64_t y : tile_starts(canvas_.size(2), options_.patch[1], options_.overlap)) {
+      for (const std::int64_t x : tile_starts(canvas_.size(3), options_.patch[2], options_.overlap)) {
+        const at::Tensor tile = box_of(canvas_, {z, y, x}, options_.patch).unsqueeze(0).contiguous();
+        const at::Tensor logits = mirrored_mean(network_, tile, flips_, classes_, sums_.type()).squeeze(0);
+        box_of(sums_.tensor(), {0, y, x}, options_.patch).addcmul_(logits, weights_);
+        box_of(weight_sum_, {0, y, x}, options_.patch).add_(weights_);
+      }
+      sums_.release();
+    }
+  }
+
+  /// Divides the first `count` planes of the sums by their weights and hands over those that belong to the image.
+  void deliver(std::int64_t canvas_plane, std::int64_t count, const SlabConsumer& consume) {
+    const std::int64_t begin = std::max<std::int64_t>(0, padding_.below[0] - canvas_plane);
+    const std::int64_t end = std::min(count, padding_.below[0] + image_shape_[0] - canvas_plane);
+    const std::int64_t step = planes_at_once();
+    for (std::int64_t plane = begin; plane < end; plane += step) {
+      const std::int64_t depth = std::min(step, end - plane);
+      const at::Tensor slab = sums_.tensor().narrow(1, plane, depth) / weight_sum_.narrow(0, plane, depth);
+      consume(canvas_plane + plane - padding_.below[0], slab.narrow(2, padding_.below[1], image_shape_[1])
+                                                            .narrow(3, padding_.below[2], image_shape_[2])
+                                                            .contiguous());
+      sums_.release();
+    }
+  }
+
+  /// Of a slab; it exists twice (whole, and without padding).
+  std::int64_t planes_at_once() const {
+    constexpr std::int64_t usual = 16;
+    if (options_.memory_bytes == 0) return usual;
+    const std::int64_t plane = classes_ * canvas_.size(2) * canvas_.size(3) * sums_.tensor().element_size();
+    return std::clamp<std::int64_t>(options_.memory_bytes / 4 / plane, 1, usual);
+  }
+
+  /// Drops the first `count` planes; new ones are zero.
+  void move_on(std::int64_t count) {
+    for (at::Tensor sums : {sums_.tensor(), weight_sum_.unsqueeze(0)}) {
+      const std::int64_t depth = sums.size(1);
+      for (std::int64_t plane = 0; plane < depth; ++plane) {
+        at::Tensor target = sums.select(1, plane);
+        if (plane + count < depth)
+          target.copy_(sums.select(1, plane + count));
+        else
+          target.zero_();
+        if (plane % 8 == 7) sums_.release();
+      }
+    }
+    sums_.release();
+  }
+
+  const TileNetwork& network_;
+  const SlidingWindowOptions& options_;
+  const std::int64_t classes_;
+  const Shape3 image_shape_;
+  const Padding padding_;
+  const at::Tensor canvas_;
+  const std::vector<std::vector<std::int64_t>> flips_;
+  LogitSums sums_;
+  at::Tensor weights_, weight_sum_;
+};
 
 }  // namespace
 
@@ -113,7 +202,10 @@ Padding padding_to_patch(const Shape3& image, const Shape3& patch) {
 }
 
 std::int64_t tile_count(const Shape3& shape, const SlidingWindowOptions& options) {
-  return static_cast<std::int64_t>(tile_positions(shape, options).size());
+  std::int64_t count = 1;
+  for (std::size_t axis = 0; axis < 3; ++axis)
+    count *= std::ssize(tile_starts(shape[axis], options.patch[axis], options.overlap));
+  return count;
 }
 
 at::Tensor gaussian_weights(const Shape3& patch) {
@@ -123,26 +215,24 @@ at::Tensor gaussian_weights(const Shape3& patch) {
   return weights * (10 / weights.max());
 }
 
-at::Tensor predict_logits(const std::function<at::Tensor(const at::Tensor&)>& network, const at::Tensor& image,
-                          std::int64_t classes, const SlidingWindowOptions& options) {
+void predict_slabs(const TileNetwork& network, const at::Tensor& image, std::int64_t classes,
+                   const SlidingWindowOptions& options, const SlabConsumer& consume) {
   const at::NoGradGuard no_gradient;
   check(image, classes, options);
-  const at::TensorOptions type = image.options().dtype(image.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
-  const Padding padding = padding_to_patch(shape_of(image), options.patch);
-  const at::Tensor canvas = pad(image, padding);
-  const Shape3 shape = shape_of(canvas);
-  const at::Tensor weights =
-      options.gaussian ? gaussian_weights(options.patch).to(type) : at::ones(options.patch, type);
-  const auto flips = flip_sets(options.mirror_axes);
-  at::Tensor sum = at::zeros({classes, shape[0], shape[1], shape[2]}, type);
-  at::Tensor weight_sum = at::zeros(shape, type);
-  for (const Shape3& begin : tile_positions(shape, options)) {
-    const at::Tensor tile = box_of(canvas, begin, options.patch).unsqueeze(0).contiguous();
-    const at::Tensor logits = mirrored_mean(network, tile, flips, classes, type).squeeze(0);
-    box_of(sum, begin, options.patch).addcmul_(logits, weights);
-    box_of(weight_sum, begin, options.patch).add_(weights);
-  }
-  return box_of(sum.div_(weight_sum), padding.below, shape_of(image)).contiguous();
+  SlidingWindow(network, image, classes, options).run(consume);
+}
+
+at::Tensor predict_logits(const TileNetwork& network, const at::Tensor& image, std::int64_t classes,
+                          const SlidingWindowOptions& options) {
+  at::Tensor result;
+  predict_slabs(network, image, classes, options, [&](std::int64_t first, const at::Tensor& logits) {
+    if (!result.defined()) {
+      const Shape3 shape = shape_of(image);
+      result = at::empty({classes, shape[0], shape[1], shape[2]}, logits.options());
+    }
+    result.narrow(1, first, logits.size(1)).copy_(logits);
+  });
+  return result;
 }
 
 }  // namespace m3d

@@ -47,6 +47,24 @@ void set_learning_rate(torch::optim::Optimizer& optimiser, double learning_rate)
   for (auto& group : optimiser.param_groups()) group.options().set_lr(learning_rate);
 }
 
+namespace {
+
+template <class Options>
+bool set_beta1_of(torch::optim::OptimizerOptions& options, double beta1) {
+  auto* adaptive = dynamic_cast<Options*>(&options);
+  if (adaptive) adaptive->betas({beta1, std::get<1>(adaptive->betas())});
+  return adaptive != nullptr;
+}
+
+}  // namespace
+
+void set_beta1(torch::optim::Optimizer& optimiser, double beta1) {
+  for (auto& group : optimiser.param_groups())
+    if (!set_beta1_of<torch::optim::AdamWOptions>(group.options(), beta1) &&
+        !set_beta1_of<torch::optim::AdamOptions>(group.options(), beta1))
+      throw std::invalid_argument("set_beta1: the optimiser has no beta1");
+}
+
 double clip_gradient_norm(const std::vector<torch::Tensor>& parameters, double maximum) {
   const torch::NoGradGuard no_gradient;
   double squared = 0;

@@ -63,7 +63,13 @@ class RunExecution {
     const TrainingRecipe recipe = training_recipe(config_, settings_, data_, input_.patch);
     const TrainingResult trained = train(*network, target_spec_of(data_.dataset()), recipe, folder_, config_.name);
     if (settings_.infer.checkpoint == "best") load_weights(folder_ / "best.pt", *network);
-    predict({network, data_.dataset(), input_.patch, settings_.infer, config_.device, config_.precision});
+    predict({{network},
+             data_.dataset(),
+             input_.patch,
+             settings_.infer,
+             config_.device,
+             config_.precision,
+             folder_ / "predictions"});
     return trained.seconds;
   }
 
@@ -74,7 +80,7 @@ class RunExecution {
     for (std::size_t i = 0; i < ids.size(); ++i) {
       if (interrupt_requested()) throw Interrupted();
       const fs::path file = folder_ / "predictions" / (ids[i] + ".nii.gz");
-      if (!fs::exists(file)) write_labels(file, predictor.labels_of(*data_.prepared(ids[i])));
+      if (!fs::exists(file)) write_labels(file, predictor.labels_of({data_.prepared(ids[i])}));
       progress("predicting " + config_.name, static_cast<long>(i + 1), static_cast<long>(ids.size()));
     }
   }

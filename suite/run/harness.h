@@ -52,9 +52,21 @@ SuiteOutcome execute_runs(std::vector<PlannedRun>& runs, const HarnessOptions& o
 /// Throws UserError for a folder that is no run.
 std::shared_ptr<Network> network_of_run(const std::filesystem::path& run_folder, const std::string& checkpoint);
 
-/// Segments every case of `input` (nnU-Net names: <case>_0000.nii.gz, …) with the weights of a finished run and writes
-/// `output`/<case>.nii.gz. Throws UserError for a folder that is no finished run and for missing channels.
-void predict_folder(const std::filesystem::path& run_folder, const std::filesystem::path& input,
-                    const std::filesystem::path& output);
+struct PredictionRequest {
+  /// Finished runs, or folders that hold such runs. Several must differ in fold or seed alone: the mean of their logits
+  /// is taken, as nnU-Net does with folds (inference/predict_from_raw_data.py).
+  std::vector<std::filesystem::path> runs;
+  std::filesystem::path input, output;
+  std::string device;               // empty: the run's
+  bool save_probabilities = false;  // also <case>.npy, and data.json for ensemble_folders
+};
+
+/// Segments every case of `input` (nnU-Net names: <case>_0000.nii.gz, …) and writes `output`/<case>.nii.gz. Throws
+/// UserError for a folder that is no finished run, for runs that do not make one ensemble and for missing channels.
+void predict_folder(const PredictionRequest& request);
+
+/// Averages the probabilities that predictions of several configurations saved and writes `output`/<case>.nii.gz, as
+/// nnU-Net's ensembling/ensemble.py does. Throws UserError where the folders differ in cases, classes or shapes.
+void ensemble_folders(const std::vector<std::filesystem::path>& folders, const std::filesystem::path& output);
 
 }  // namespace m3d

@@ -1,13 +1,17 @@
 #include "suite/run/predict.h"
 
+#include <algorithm>
 #include <map>
+#include <stdexcept>
 
 #include "common/atomic_file.h"
 #include "common/error.h"
 #include "common/interrupt.h"
 #include "common/log.h"
 #include "suite/infer/export.h"
+#include "suite/infer/probability_file.h"
 #include "suite/infer/sliding_window.h"
+#include "suite/profile/resident_memory.h"
 #include "suite/run/harness.h"
 #include "suite/run/run_folder.h"
 #include "suite/train/checkpoint.h"
@@ -64,18 +68,6 @@ std::shared_ptr<Network> network_of(const fs::path& folder, const RunConfig& con
   return network;
 }
 
-Predictor predictor_of(const fs::path& folder, const RunConfig& config, const PredictionContext& context) {
-  Predictor predictor;
-  predictor.dataset = context.dataset;
-  predictor.patch = context.patch;
-  predictor.settings = read_settings(config.settings).infer;
-  predictor.device = config.device;
-  predictor.precision = config.precision;
-  predictor.network = network_of(folder, config, context, predictor.settings.checkpoint);
-  predictor.network->to(torch_device(config.device));
-  return predictor;
-}
-
 void require_done(const fs::path& folder, const RunConfig& config) {
   const RunInspection inspection = inspect_run(folder, config);
   if (inspection.state == RunState::done) return;
@@ -83,6 +75,95 @@ void require_done(const fs::path& folder, const RunConfig& config) {
                   (inspection.reason.empty() ? "" : " (" + inspection.reason + ")") +
                   "; finish it with m3d-bench --suite " + config.suite + " --dataset " + config.dataset);
 }
+
+/// The run folders that `given` names: itself, or those in it.
+std::vector<fs::path> run_folders_in(const fs::path& given) {
+  if (!fs::is_directory(given) || fs::exists(given / "config.yaml")) return {given};
+  std::vector<fs::path> folders;
+  for (const auto& entry : fs::directory_iterator(given))
+    if (fs::exists(entry.path() / "config.yaml")) folders.push_back(entry.path());
+  std::sort(folders.begin(), folders.end());
+  return folders.empty() ? std::vector<fs::path>{given} : folders;
+}
+
+/// What members of an ensemble have in common.
+Json common_identity(const RunConfig& config) {
+  Json identity = config.identity();
+  identity.erase("fold");
+  identity.erase("seed");
+  return identity;
+}
+
+/// Finished runs that differ in fold or seed alone.
+class Ensemble {
+ public:
+  explicit Ensemble(const PredictionRequest& request) : output_(request.output) {
+    for (const fs::path& given : request.runs)
+      for (const fs::path& folder : run_folders_in(given)) add(folder);
+    device_ = request.device.empty() ? members_.front().config.device : request.device;
+    require_device_and_precision(device_, members_.front().config.precision);
+  }
+
+  const Dataset& dataset() const { return members_.front().context.dataset; }
+  std::string context_text() const { return read_file(members_.front().folder / "data.json"); }
+
+  Predictor predictor() const {
+    const Member& first = members_.front();
+    make_deterministic(first.config.seed);
+    Predictor predictor{{},
+                        first.context.dataset,
+                        first.context.patch,
+                        read_settings(first.config.settings).infer,
+                        device_,
+                        first.config.precision,
+                        output_};
+    for (const Member& member : members_) {
+      predictor.networks.push_back(
+          network_of(member.folder, member.config, member.context, predictor.settings.checkpoint));
+      predictor.networks.back()->to(torch_device(device_));
+    }
+    return predictor;
+  }
+
+  /// As each member prepares it; once where all do so in the same way.
+  std::vector<std::shared_ptr<const PreparedCase>> prepare(const CaseFiles& files) const {
+    const LoadedCase loaded = load_case(dataset(), files);
+    const bool alike = std::all_of(members_.begin(), members_.end(), [&](const Member& member) {
+      return member.intensities == members_.front().intensities;
+    });
+    std::vector<std::shared_ptr<const PreparedCase>> prepared;
+    for (const Member& member : members_) {
+      prepared.push_back(std::make_shared<PreparedCase>(prepare_case(dataset(), member.context.fingerprint, loaded)));
+      if (alike) break;
+    }
+    return prepared;
+  }
+
+ private:
+  struct Member {
+    fs::path folder;
+    RunConfig config;
+    PredictionContext context;
+    Json intensities;  // how images are normalised
+  };
+
+  void add(const fs::path& folder) {
+    Member member{folder, read_run_config(folder), {}, {}};
+    require_done(folder, member.config);
+    member.context = read_prediction_context(folder);
+    member.intensities = Json::parse(read_file(folder / "data.json")).at("intensities");
+    if (!members_.empty() && (common_identity(member.config) != common_identity(members_.front().config) ||
+                              member.context.patch != members_.front().context.patch))
+      throw UserError("--run " + folder.string() + " and " + members_.front().folder.string() +
+                      " differ in more than fold and seed, so that their logits cannot be averaged; predict with each "
+                      "alone and --save-probabilities, then average with m3d-bench ensemble");
+    members_.push_back(std::move(member));
+  }
+
+  fs::path output_;
+  std::string device_;
+  std::vector<Member> members_;
+};
 
 }  // namespace
 
@@ -92,38 +173,79 @@ std::shared_ptr<Network> network_of_run(const fs::path& run_folder, const std::s
   return network_of(run_folder, config, read_prediction_context(run_folder), chosen);
 }
 
-LabelImage Predictor::labels_of(const PreparedCase& prepared) const {
-  const torch::NoGradGuard no_gradients;
-  network->eval();
-  SlidingWindowOptions options;
-  options.patch = patch;
-  options.overlap = settings.overlap;
-  options.gaussian = settings.gaussian;
-  if (settings.mirror) options.mirror_axes = {0, 1, 2};
-  const torch::Tensor image =
-      torch::from_blob(const_cast<float*>(prepared.image.data()),
-                       {prepared.channels, prepared.shape[0], prepared.shape[1], prepared.shape[2]});
-  const auto forward = [this](const torch::Tensor& tile) {
-    const AutocastScope autocast(device, precision);
-    return network->forward(tile.to(torch_device(device))).front().to(torch::kCPU, torch::kFloat32);
-  };
-  const torch::Tensor logits = predict_logits(forward, image, target_spec_of(dataset).channels(), options);
-  return labels_from_logits(logits, dataset, prepared);
+namespace {
+
+/// Logits may take half of what is free, unless the settings say otherwise.
+std::int64_t memory_for_logits(const InferSettings& settings) {
+  if (settings.memory_limit_gib > 0) return static_cast<std::int64_t>(settings.memory_limit_gib * (1 << 30));
+  return available_bytes().value_or(0) / 2;
 }
 
-void predict_folder(const fs::path& run_folder, const fs::path& input, const fs::path& output) {
-  const RunConfig config = read_run_config(run_folder);
-  require_done(run_folder, config);
-  require_device_and_precision(config.device, config.precision);
-  const PredictionContext context = read_prediction_context(run_folder);
-  const std::vector<CaseFiles> cases = cases_in(input, context.dataset);
-  make_deterministic(config.seed);
-  const Predictor predictor = predictor_of(run_folder, config, context);
+/// [C, D, H, W]: the channels of all inputs; of a single one its own memory.
+torch::Tensor image_of(const std::vector<std::shared_ptr<const PreparedCase>>& inputs) {
+  std::vector<torch::Tensor> images;
+  for (const auto& prepared : inputs) {
+    if (prepared->shape != inputs.front()->shape)
+      throw std::invalid_argument("Predictor: the inputs of case " + prepared->id + " have several shapes");
+    images.push_back(
+        torch::from_blob(const_cast<float*>(prepared->image.data()),
+                         {prepared->channels, prepared->shape[0], prepared->shape[1], prepared->shape[2]}));
+  }
+  return images.size() == 1 ? images.front() : torch::cat(images);
+}
+
+}  // namespace
+
+LabelImage Predictor::labels_of(const std::vector<std::shared_ptr<const PreparedCase>>& inputs,
+                                const fs::path& probabilities) const {
+  const torch::NoGradGuard no_gradients;
+  for (const auto& network : networks) network->eval();
+  SlidingWindowOptions options{patch,         settings.overlap, settings.gaussian, {}, memory_for_logits(settings),
+                               scratch_folder};
+  if (settings.mirror) options.mirror_axes = settings.mirror_axes;
+  const std::int64_t channels = inputs.front()->channels;
+  const auto mean_of_networks = [&](const torch::Tensor& tile) {
+    const AutocastScope autocast(device, precision);
+    const torch::Tensor on_device = tile.to(torch_device(device));
+    torch::Tensor sum;
+    for (std::size_t i = 0; i < networks.size(); ++i) {
+      const std::int64_t first = inputs.size() == 1 ? 0 : static_cast<std::int64_t>(i) * channels;
+      const torch::Tensor logits =
+          networks[i]->forward(on_device.narrow(1, first, channels)).front().to(torch::kFloat32);
+      sum = sum.defined() ? sum + logits : logits;
+    }
+    return (networks.size() > 1 ? sum / static_cast<double>(networks.size()) : sum).to(torch::kCPU);
+  };
+  LabelPainter painter(dataset, *inputs.front());
+  const auto predict = [&](ProbabilityFile* file) {
+    predict_slabs(mean_of_networks, image_of(inputs), output_channels(dataset), options,
+                  [&](std::int64_t first, const torch::Tensor& logits) {
+                    painter.add(first, logits);
+                    if (file) file->add(first, logits);
+                  });
+  };
+  if (probabilities.empty()) {
+    predict(nullptr);
+  } else {
+    write_atomically(probabilities, [&](const fs::path& temporary) {
+      ProbabilityFile file(temporary, dataset, *inputs.front());
+      predict(&file);
+      file.close();
+    });
+  }
+  return painter.take();
+}
+
+void predict_folder(const PredictionRequest& request) {
+  const Ensemble ensemble(request);
+  const std::vector<CaseFiles> cases = cases_in(request.input, ensemble.dataset());
+  const Predictor predictor = ensemble.predictor();
+  if (request.save_probabilities) write_atomically(request.output / "data.json", ensemble.context_text());
   for (std::size_t i = 0; i < cases.size(); ++i) {
     if (interrupt_requested()) throw Interrupted();
-    const LoadedCase loaded = load_case(context.dataset, cases[i]);
-    const PreparedCase prepared = prepare_case(context.dataset, context.fingerprint, loaded);
-    write_labels(output / (cases[i].id + ".nii.gz"), predictor.labels_of(prepared));
+    const fs::path probabilities = request.save_probabilities ? request.output / (cases[i].id + ".npy") : fs::path();
+    write_labels(request.output / (cases[i].id + ".nii.gz"),
+                 predictor.labels_of(ensemble.prepare(cases[i]), probabilities));
     progress("predicting", static_cast<long>(i + 1), static_cast<long>(cases.size()));
   }
 }

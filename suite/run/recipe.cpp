@@ -20,9 +20,8 @@ Loss loss_of(const TrainSettings& settings, bool region_based) {
   };
 }
 
-DrawBatch sampler_of(std::vector<std::shared_ptr<const PreparedCase>> cases, const DataSettings& settings,
-                     const Shape3& patch, bool mirror, std::uint64_t seed) {
-  const PatchSampler::Options options{patch, settings.batch_size, settings.foreground_fraction, mirror};
+DrawBatch sampler_of(std::vector<std::shared_ptr<const PreparedCase>> cases, const PatchSampler::Options& options,
+                     std::uint64_t seed) {
   return [sampler = PatchSampler(std::move(cases), options, seed)](std::int64_t step) { return sampler.draw(step); };
 }
 
@@ -37,22 +36,31 @@ TrainingRecipe training_recipe(const RunConfig& config, const RunSettings& setti
   recipe.epochs = settings.train.epochs;
   recipe.iterations_per_epoch = settings.train.iterations_per_epoch;
   recipe.validation_iterations = settings.train.validation_iterations;
+  recipe.validation_every_epochs = settings.train.validation_every_epochs;
   recipe.checkpoint_every_steps = settings.train.checkpoint_every_steps;
   recipe.deep_supervision = settings.train.deep_supervision;
   recipe.seed = config.seed;
   recipe.hash = config.hash();
   recipe.device = config.device;
   recipe.precision = config.precision;
-  recipe.draw = sampler_of(data.training(), settings.data, patch, settings.data.mirror, config.seed);
+  const DataSettings& sampling = settings.data;
+  recipe.draw = sampler_of(data.training(), {patch, sampling.batch_size, sampling.foreground_fraction, sampling.mirror},
+                           config.seed);
   if (recipe.validation_iterations > 0)
-    recipe.draw_validation = sampler_of(data.validation(), settings.data, patch, false,
-                                        RandomStream(config.seed, "validation patches").next());
+    recipe.draw_validation =
+        sampler_of(data.validation(), {patch, sampling.batch_size, sampling.validation_foreground_fraction, false},
+                   RandomStream(config.seed, "validation patches").next());
   recipe.loss = loss_of(settings.train, data.dataset().region_based);
   recipe.make_optimiser = [json = train_json(config)](std::vector<torch::Tensor> parameters) {
     return make_optimiser(json, std::move(parameters));
   };
   recipe.learning_rate = [json = train_json(config), train = settings.train](std::int64_t step) {
     return learning_rate_at(json, step, train.total_steps(), train.iterations_per_epoch);
+  };
+  recipe.before_update = [json = train_json(config), train = settings.train](torch::optim::Optimizer& optimiser,
+                                                                             std::int64_t step) {
+    if (const auto beta1 = beta1_at(json, step, train.total_steps(), train.iterations_per_epoch))
+      set_beta1(optimiser, *beta1);
   };
   recipe.clip = [maximum = settings.train.gradient_clip](const std::vector<torch::Tensor>& parameters) {
     return clip_gradient_norm(parameters, maximum);

@@ -105,6 +105,8 @@ std::string text_of(const TrainingState& state, const std::string& hash) {
               {"epoch_loss", state.epoch_loss},
               {"ema_pseudo_dice", json_of(state.ema_pseudo_dice)},
               {"best_ema_pseudo_dice", json_of(state.best_ema_pseudo_dice)},
+              {"loss_scale", state.loss_scale.scale},
+              {"loss_scale_good_steps", state.loss_scale.good_steps},
               {"log", rows}}
       .dump();
 }
@@ -117,6 +119,7 @@ TrainingState state_of(const std::string& text, const std::string& hash) {
   state.epoch_loss = json.at("epoch_loss");
   state.ema_pseudo_dice = optional_of(json.at("ema_pseudo_dice"));
   state.best_ema_pseudo_dice = optional_of(json.at("best_ema_pseudo_dice"));
+  state.loss_scale = {json.at("loss_scale"), json.at("loss_scale_good_steps")};
   for (const Json& row : json.at("log")) state.rows.push_back(log_row_from_json(row));
   return state;
 }

@@ -4,7 +4,7 @@
 // The files are dictionaries in PyTorch's own format (torch.load reads them):
 //   network_weights   name → tensor, parameters and buffers
 //   optimiser_state   a LibTorch archive as bytes: the state of parameter i under "i" (checkpoint.pt only)
-//   training_state    JSON text: step, epoch, log rows, best metric, hash (checkpoint.pt only)
+//   training_state    JSON text: step, epoch, log rows, best metric, loss scale, hash (checkpoint.pt only)
 // Random numbers are counter-based, so that the step is their whole state. No wall time is inside: equal runs write
 // equal files.
 #include <cstdint>
@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "architectures/registry.h"
+#include "suite/train/loss_scaler.h"
 #include "suite/train/training_log.h"
 
 namespace m3d {
@@ -23,6 +24,7 @@ struct TrainingState {
   double epoch_loss = 0;  // sum of the losses of the current epoch's finished steps
   std::optional<double> ema_pseudo_dice, best_ema_pseudo_dice;
   std::vector<LogRow> rows;  // finished epochs
+  LossScale loss_scale;      // used with fp16 only
 };
 
 /// Atomically. `hash` identifies the run; loading checks it.

@@ -19,10 +19,6 @@ void require_device_and_precision(const std::string& device, const std::string& 
   if (device == "cuda" && !torch::cuda::is_available())
     throw UserError("--device cuda: no CUDA device can be used on this machine; use --device cpu");
 #endif
-  if (precision == "fp16")
-    throw UserError(
-        "--precision fp16: training in fp16 needs a scaled loss, which this version does not have; use bf16, "
-        "which needs none");
 }
 
 torch::Device torch_device(const std::string& device) { return {device == "cuda" ? torch::kCUDA : torch::kCPU}; }

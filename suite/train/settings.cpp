@@ -32,6 +32,7 @@ DataSettings read_data(const Section& section) {
   section.read("patch", data.patch);
   section.read("batch_size", data.batch_size);
   section.read("foreground_fraction", data.foreground_fraction);
+  section.read("validation_foreground_fraction", data.validation_foreground_fraction);
   section.read("mirror", data.mirror);
   section.read("max_classes", data.max_classes);
   section.read("max_cases", data.max_cases);
@@ -44,6 +45,7 @@ TrainSettings read_train(const Section& section) {
   section.read("epochs", train.epochs);
   section.read("iterations_per_epoch", train.iterations_per_epoch);
   section.read("validation_iterations", train.validation_iterations);
+  section.read("validation_every_epochs", train.validation_every_epochs);
   section.read("checkpoint_every_steps", train.checkpoint_every_steps);
   section.read("memory_limit_gib", train.memory_limit_gib);
   section.read("gradient_clip", train.gradient_clip);
@@ -60,6 +62,8 @@ InferSettings read_infer(const Section& section) {
   InferSettings infer;
   section.read("overlap", infer.overlap);
   section.read("mirror", infer.mirror);
+  section.read("mirror_axes", infer.mirror_axes);
+  section.read("memory_limit_gib", infer.memory_limit_gib);
   section.read("gaussian", infer.gaussian);
   section.read("checkpoint", infer.checkpoint);
   return infer;

@@ -13,6 +13,7 @@ struct DataSettings {
   std::vector<std::int64_t> patch;  // [D, H, W] in voxels; empty: derived from the dataset
   std::int64_t batch_size = 2;
   double foreground_fraction = 0.33;
+  double validation_foreground_fraction = 0.33;
   bool mirror = true;
   std::int64_t max_classes = 0;  // 0: all
   std::int64_t max_cases = 0;
@@ -23,6 +24,7 @@ struct TrainSettings {
   std::int64_t epochs = 1;
   std::int64_t iterations_per_epoch = 1;
   std::int64_t validation_iterations = 0;
+  std::int64_t validation_every_epochs = 1;
   std::int64_t checkpoint_every_steps = 0;  // 0: at the ends of epochs only
   double memory_limit_gib = 0;              // 0: what is free
   double gradient_clip = 0;                 // 0: none
@@ -38,6 +40,8 @@ struct TrainSettings {
 struct InferSettings {
   double overlap = 0.5;
   bool mirror = false;
+  std::vector<int> mirror_axes{0, 1, 2};  // of [D, H, W]; used where mirror is true
+  double memory_limit_gib = 0;            // for a case's logits; 0: half of what is free
   bool gaussian = true;
   std::string checkpoint = "final";  // or "best"
 };

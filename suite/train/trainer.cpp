@@ -41,8 +41,7 @@ class Trainer {
     BatchLoader loader(recipe_.draw, state_.step, recipe_.total_steps());
     while (state_.step < recipe_.total_steps()) run_epoch(loader);
     // A recipe without epochs keeps the weights that it was given.
-    if (recipe_.total_steps() == 0)
-      save_checkpoint(checkpoint_file(), network_, *optimiser_, state_, recipe_.hash);
+    if (recipe_.total_steps() == 0) save_checkpoint(checkpoint_file(), network_, *optimiser_, state_, recipe_.hash);
     double seconds = 0;
     for (const LogRow& row : state_.rows) seconds += row.seconds.value_or(0);
     return {state_.step, seconds};
@@ -88,10 +87,15 @@ class Trainer {
     if (!std::isfinite(loss_value)) report_divergence("loss", image);
     part.emplace("backward");
     optimiser_->zero_grad();
-    loss.backward();
+    const bool scaled = recipe_.precision == "fp16";
+    (scaled ? scaler_.scale(loss) : loss).backward();
     part.emplace("step");
-    if (!std::isfinite(recipe_.clip(parameters_))) report_divergence("gradient", image);
-    update_weights();
+    const bool finite = scaled ? scaler_.unscale(parameters_) : true;
+    if (finite && !std::isfinite(recipe_.clip(parameters_))) report_divergence("gradient", image);
+    if (finite) update_weights();
+    if (scaled) scaler_.update(finite);
+    // What overflows though the loss was made smaller than it is does not overflow because of the scale.
+    if (state_.loss_scale.scale < 1) report_divergence("gradient", image);
     state_.epoch_loss += loss_value;
     ++state_.step;
     progress("training " + title_, state_.step, recipe_.total_steps());
@@ -112,6 +116,7 @@ class Trainer {
 
   void update_weights() {
     for (auto& group : optimiser_->param_groups()) group.options().set_lr(recipe_.learning_rate(state_.step));
+    if (recipe_.before_update) recipe_.before_update(*optimiser_, state_.step);
     optimiser_->step();
   }
 
@@ -133,7 +138,8 @@ class Trainer {
     row.train_loss = state_.epoch_loss / static_cast<double>(recipe_.iterations_per_epoch);
     row.learning_rate = recipe_.learning_rate(state_.step - 1);
     state_.epoch_loss = 0;
-    if (recipe_.validation_iterations > 0) validate(row);
+    const bool due = row.epoch % recipe_.validation_every_epochs == 0 || row.epoch == recipe_.epochs;
+    if (recipe_.validation_iterations > 0 && due) validate(row);
     row.seconds = seconds_since(start);
     state_.rows.push_back(row);
     write_log(log_file(), state_.rows);
@@ -182,6 +188,7 @@ class Trainer {
   std::vector<torch::Tensor> parameters_;
   std::unique_ptr<torch::optim::Optimizer> optimiser_;
   TrainingState state_;
+  LossScaler scaler_{state_.loss_scale};
 };
 
 }  // namespace

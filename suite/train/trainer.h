@@ -15,9 +15,10 @@ namespace m3d {
 struct TrainingRecipe {
   std::int64_t epochs = 1;
   std::int64_t iterations_per_epoch = 1;
-  std::int64_t validation_iterations = 0;   // batches after each epoch; 0: no validation and no best.pt
-  std::int64_t checkpoint_every_steps = 0;  // besides the end of each epoch; 0: never
-  bool deep_supervision = true;             // false: the loss sees the full resolution only
+  std::int64_t validation_iterations = 0;    // batches of a validation; 0: no validation and no best.pt
+  std::int64_t validation_every_epochs = 1;  // and after the last epoch
+  std::int64_t checkpoint_every_steps = 0;   // besides the end of each epoch; 0: never
+  bool deep_supervision = true;              // false: the loss sees the full resolution only
   std::uint64_t seed = 0;
   std::string hash;  // identity of the run, kept in its checkpoints
   std::string device = "cpu";
@@ -28,6 +29,8 @@ struct TrainingRecipe {
   std::function<torch::Tensor(const std::vector<torch::Tensor>& outputs, const torch::Tensor& target)> loss;
   std::function<std::unique_ptr<torch::optim::Optimizer>(std::vector<torch::Tensor>)> make_optimiser;
   std::function<double(std::int64_t step)> learning_rate;
+  /// What else of the optimiser follows the step (beta1 of a one-cycle schedule); may be empty.
+  std::function<void(torch::optim::Optimizer&, std::int64_t step)> before_update;
   /// Scales gradients where they are too long; returns their norm, not finite where one of them is not.
   std::function<double(const std::vector<torch::Tensor>&)> clip;
 

@@ -4,7 +4,9 @@
 //   epoch            1 for the first
 //   step             optimiser steps finished
 //   train_loss       mean over the epoch's steps
-//   validation_loss  mean over the validation patches, full-resolution output only; empty without validation
+//   validation_loss  mean over the validation patches, full-resolution output only; empty without validation (and in
+//   the
+//                    epochs between two validations, as the two columns of the pseudo-Dice)
 //   learning_rate    of the epoch's last step
 //   pseudo_dice      mean over classes of the Dice of all validation patches together (nnunet_conventions §9); empty
 //                    where no class occurs

@@ -102,7 +102,7 @@ Json schedule_settings(const std::string& name) {
   else if (name.find("cosine") != std::string::npos)
     settings["schedule"] = "cosine";
   else if (name.find("onecycle") != std::string::npos)
-    settings["schedule"] = "one_cycle";
+    settings.update({{"schedule", "one_cycle"}, {"one_cycle_rise", 0.1}, {"one_cycle_end_divisor", 1e8}});
   else if (name.find("LinearLR") != std::string::npos)
     settings["schedule"] = "constant";
   else if (name.find("linear") != std::string::npos)

@@ -83,10 +83,6 @@ TEST_CASE("folds, shards and values that cannot be are refused") {
   CHECK_THAT(refusal({"--dataset", "phantom_mri"}), Contains("--suite NAME is missing"));
 }
 
-TEST_CASE("devices and precisions that this machine cannot do are refused") {
-  CHECK_THAT(refusal_of_smoke({"--precision", "fp16"}), Contains("fp16") && Contains("bf16"));
-}
-
 TEST_CASE("a dataset that is absent: where to get it, where to put it, what to run then") {
   const std::string message = refusal({"--suite", "scanning", "--dataset", "totalseg_mri"});
   CHECK_THAT(message,

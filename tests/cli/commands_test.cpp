@@ -14,8 +14,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-const std::vector<std::string> kSubcommands = {"list",    "prepare", "profile", "evaluate",
-                                               "predict", "report",  "verify",  "kernels"};
+const std::vector<std::string> kSubcommands = {"list",     "prepare", "profile", "evaluate", "predict",
+                                               "ensemble", "report",  "verify",  "kernels"};
 
 /// "ulike_mamba_3d_dual_rand_figdec" of the cost table as this program's arguments.
 std::vector<std::string> arguments_of(std::string row) {

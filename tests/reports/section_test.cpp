@@ -3,6 +3,7 @@
 #include "common/atomic_file.h"
 #include "reports/differences.h"
 #include "reports/label_placement.h"
+#include "reports/result_tables.h"
 #include "reports/run_folder.h"
 #include "reports/slices.h"
 #include "tests/catch.h"
@@ -63,6 +64,38 @@ TEST_CASE("runs trained otherwise are not averaged, and say what differs") {
   CHECK(sections[0].configurations[1].label == "UlikeMamba_3d · settings B");
   CHECK(sections[0].setting_notes ==
         std::vector<std::string>{"Settings A: train.epochs 12.", "Settings B: train.epochs 99."});
+}
+
+TEST_CASE("rows that were not trained alike are flagged with what differs, unless an axis varies it") {
+  const TemporaryFolder temporary("section_mixed");
+  const auto write = [&](const std::string& scan, int epochs, const std::string& optimiser, int overlap) {
+    SyntheticRun run;
+    run.axes = {{"scan", scan}, {"overlap", std::to_string(overlap)}};
+    const auto folder = write_run(temporary.path(), run);
+    Json config = YamlDocument::load(folder / "config.yaml").root();
+    config["settings"]["train"]["epochs"] = epochs;
+    config["settings"]["train"]["optimiser"] = optimiser;
+    config["settings"]["train"]["checkpoint_every_steps"] = epochs;
+    config["settings"]["infer"]["overlap"] = overlap;
+    write_atomically(folder / "config.yaml", to_yaml(config));
+  };
+  write("single", 300, "radam", 0);
+  write("dual", 1000, "sgd", 0);
+  write("tri", 300, "radam", 1);
+  const FoundRuns all = find_runs({temporary.path()});
+  const std::vector<std::string> notes = sections_of(all.runs)[0].mixed_recipes;
+  REQUIRE(notes.size() == 2);
+  CHECK(contains(notes[0], "Mixed recipes: train.epochs is "));
+  CHECK(contains(notes[0], "1000 for dual · 0"));
+  CHECK(contains(notes[0], "300 for "));
+  CHECK(contains(notes[1], "sgd for dual · 0"));
+  CHECK(contains(to_markdown(main_table(sections_of(all.runs)[0])), "Mixed recipes: train.epochs is "));
+}
+
+TEST_CASE("rows of one recipe have no such note") {
+  const TemporaryFolder temporary("section_one_recipe");
+  const FoundRuns all = found(temporary, scanning_suite(1));
+  CHECK(sections_of(all.runs)[0].mixed_recipes.empty());
 }
 
 TEST_CASE("seeds tell a difference from noise") {

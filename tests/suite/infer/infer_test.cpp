@@ -1,4 +1,7 @@
 #include <torch/torch.h>
+#include <unistd.h>
+
+#include <filesystem>
 
 #include "suite/infer/export.h"
 #include "suite/infer/sliding_window.h"
@@ -60,6 +63,38 @@ TEST_CASE("mirroring averages the flipped answers", "[infer]") {
   const auto ramp = [](const torch::Tensor& tile) { return tile * torch::tensor({1.f, 3.f}); };
   const torch::Tensor logits = predict_logits(ramp, torch::ones({1, 1, 1, 2}), 1, options);
   CHECK(torch::equal(logits.flatten(), torch::tensor({2.f, 2.f})));
+}
+
+TEST_CASE("a prediction whose sums lie in a file has the bits of one in memory", "[infer]") {
+  torch::manual_seed(3);
+  const torch::Tensor kernel = torch::randn({5, 2, 3, 3, 3});
+  const auto network = [&](const torch::Tensor& tile) { return torch::conv3d(tile, kernel, {}, 1, 1); };
+  SlidingWindowOptions options = window({8, 6, 10});
+  options.mirror_axes = {1, 2};
+  options.overlap = GENERATE(0.25, 0.5, 0.75);
+  const torch::Tensor image = GENERATE(0, 1) == 0 ? torch::randn({2, 29, 17, 10}) : torch::randn({2, 5, 21, 7});
+  const torch::Tensor expected = predict_logits(network, image, 5, options);
+  options.memory_bytes = 1000;
+  options.scratch_folder = std::filesystem::temp_directory_path() / ("m3d-scratch-" + std::to_string(getpid()));
+  std::int64_t next = 0;
+  predict_slabs(network, image, 5, options, [&](std::int64_t first, const torch::Tensor& logits) {
+    CHECK(first == next);
+    CHECK(logits.size(1) == 1);  // no more than the memory allows
+    CHECK(torch::equal(logits, expected.narrow(1, first, logits.size(1))));
+    next = first + logits.size(1);
+  });
+  CHECK(next == image.size(1));
+  CHECK(std::filesystem::is_empty(options.scratch_folder));
+  std::filesystem::remove(options.scratch_folder);
+}
+
+TEST_CASE("no room for the sums is an error that says how much", "[infer]") {
+  SlidingWindowOptions options = window({4, 4, 4});
+  options.memory_bytes = 8;
+  options.scratch_folder = "/dev/null/nowhere";
+  CHECK_THROWS_WITH(
+      predict_logits(voxelwise, torch::zeros({1, 4, 4, 4}), 3, options),
+      Catch::Contains("/dev/null/nowhere") && Catch::Contains("GiB") && Catch::Contains("infer.memory_limit_gib"));
 }
 
 TEST_CASE("requests that make no sense are refused", "[infer]") {

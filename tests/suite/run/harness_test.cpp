@@ -1,6 +1,7 @@
 #include <torch/torch.h>
 
 #include "common/error.h"
+#include "suite/infer/probability_file.h"
 #include "suite/run/run_data.h"
 #include "suite/run/run_folder.h"
 #include "tests/catch.h"
@@ -164,7 +165,7 @@ TEST_CASE("What cannot be is refused before anything is written") {
   RunConfig broken = config(1, {{"infer.checkpoint", "best"}, {"train.validation_iterations", 0}});
   CHECK_THROWS_WITH(execute({config(0), broken}, world.options()), Contains("infer.checkpoint"));
   RunConfig precise = config(1);
-  precise.precision = "fp16";
+  precise.precision = "fp64";
   CHECK_THROWS_AS(execute({config(0), precise}, world.options()), UserError);
   write_atomically(world.root / "raw" / "Dataset990_Balls" / "imagesTr" / "case_3_0000.nii.gz", "not an image");
   CHECK_THROWS_WITH(execute({config(0)}, world.options()), Contains("case_3"));
@@ -182,12 +183,61 @@ TEST_CASE("A finished run segments new images as it did its validation cases") {
   execute({config(0, {{"data.max_classes", 1}})}, world.options());
   const fs::path run = run_folder_of(config(0, {{"data.max_classes", 1}}), world.options().output);
   const fs::path input = world.root / "raw" / "Dataset990_Balls" / "imagesTr", output = world.root / "predicted";
-  predict_folder(run, input, output);
+  predict_folder({{run}, input, output, "", false});
   CHECK(std::distance(fs::directory_iterator(output), {}) == 10);
   for (const auto& entry : fs::directory_iterator(run / "predictions"))
     CHECK(read_labels(entry.path()).voxels == read_labels(output / entry.path().filename()).voxels);
-  CHECK_THROWS_WITH(predict_folder(world.root, input, output), Contains("not a run folder"));
-  CHECK_THROWS_WITH(predict_folder(run, world.root / "raw", output), Contains("case_0000.nii.gz"));
+  CHECK_THROWS_WITH(predict_folder({{world.root}, input, output, "", false}), Contains("not a run folder"));
+  CHECK_THROWS_WITH(predict_folder({{run}, world.root / "raw", output, "", false}), Contains("case_0000.nii.gz"));
+}
+
+TEST_CASE("Runs that differ in their seed are an ensemble by the mean of their logits") {
+  const small_world::World world;
+  execute({config(0), config(1)}, world.options());
+  std::vector<fs::path> runs;
+  for (const std::uint64_t seed : {0, 1}) runs.push_back(run_folder_of(config(seed), world.options().output));
+  const fs::path input = world.root / "raw" / "Dataset990_Balls" / "imagesTr";
+  const auto predicted = [&](const std::vector<fs::path>& members, const std::string& output) {
+    predict_folder({members, input, world.root / output, "", true});
+    return world.root / output;
+  };
+  const fs::path together = predicted(runs, "together"), by_folder = predicted({runs[0].parent_path()}, "by-folder"),
+                 first = predicted({runs[0]}, "first"), second = predicted({runs[1]}, "second");
+  const auto log_ratio = [](const fs::path& folder) {  // of softmax probabilities: differences of logits
+    const torch::Tensor p = ProbabilityReader(folder / "case_3.npy").planes(0, 10).to(torch::kDouble).log();
+    return p - p.narrow(0, 0, 1);
+  };
+  CHECK(torch::allclose(log_ratio(together), (log_ratio(first) + log_ratio(second)) / 2, 1e-3, 1e-3));
+  CHECK(read_file(together / "case_3.npy") == read_file(by_folder / "case_3.npy"));
+  CHECK(read_labels(together / "case_3.nii.gz").voxels == read_labels(by_folder / "case_3.nii.gz").voxels);
+  execute({config(0, {{"infer.overlap", 0.25}})}, world.options());
+  const fs::path other = run_folder_of(config(0, {{"infer.overlap", 0.25}}), world.options().output);
+  CHECK_THROWS_WITH(predicted({runs[0], other}, "never"), Contains("differ in more than fold and seed"));
+  CHECK_FALSE(fs::exists(world.root / "never"));
+}
+
+TEST_CASE("Saved probabilities of several predictions are averaged, as nnU-Net's ensembles") {
+  const small_world::World world;
+  execute({config(0), config(1)}, world.options());
+  const fs::path input = world.root / "raw" / "Dataset990_Balls" / "imagesTr";
+  std::vector<fs::path> folders;
+  for (const std::uint64_t seed : {0, 1}) {
+    folders.push_back(world.root / ("predicted-" + std::to_string(seed)));
+    predict_folder({{run_folder_of(config(seed), world.options().output)}, input, folders.back(), "cpu", true});
+  }
+  ensemble_folders(folders, world.root / "mean");
+  const torch::Tensor mean = (ProbabilityReader(folders[0] / "case_7.npy").planes(0, 10) +
+                              ProbabilityReader(folders[1] / "case_7.npy").planes(0, 10)) /
+                             2;
+  const LabelImage labels = read_labels(world.root / "mean" / "case_7.nii.gz");
+  const torch::Tensor expected = mean.argmax(0).flatten().to(torch::kShort);
+  CHECK(torch::equal(torch::tensor(labels.voxels, torch::kShort), expected));
+  CHECK(torch::allclose(mean.sum(0), torch::ones({10, 12, 14}), 1e-6, 1e-6));
+  fs::remove(folders[1] / "case_7.npy");
+  CHECK_THROWS_WITH(ensemble_folders(folders, world.root / "x"), Contains("case_7"));
+  write_atomically(folders[1] / "case_7.npy", read_file(folders[0] / "case_7.npy").substr(0, 1000));
+  CHECK_THROWS_WITH(ensemble_folders(folders, world.root / "x"), Contains("not written to its end"));
+  CHECK_THROWS_WITH(ensemble_folders({input}, world.root / "x"), Contains("data.json"));
 }
 
 TEST_CASE("Without data.patch the patch follows from the median shape") {

@@ -138,18 +138,99 @@ TEST_CASE("The end of memory is told from other errors") {
   CHECK(!is_out_of_memory(std::runtime_error("sizes do not match")));
 }
 
-TEST_CASE("bf16 trains on the CPU, fp16 and missing devices are refused") {
+TEST_CASE("bf16 and fp16 train on the CPU, missing devices are refused") {
   const toy::Folder folder("precision");
   TrainingRecipe recipe = toy::recipe();
   recipe.precision = "bf16";
   CHECK(toy::train_in(folder.path, recipe).steps == 12);
   recipe.precision = "fp16";
-  CHECK_THROWS_AS(toy::train_in(folder.path, recipe), UserError);
+  const toy::Folder half("half");
+  CHECK(toy::train_in(half.path, recipe).steps == 12);
 #ifndef M3D_CUDA
   recipe.precision = "fp32";
   recipe.device = "cuda";
   CHECK_THROWS_WITH(toy::train_in(folder.path, recipe), Contains("--device"));
 #endif
+}
+
+/// The toy's recipe in fp16, with a loss whose gradients overflow at the first scales.
+TrainingRecipe overflowing_recipe() {
+  TrainingRecipe recipe = toy::recipe();
+  recipe.precision = "fp16";
+  const auto loss = recipe.loss;
+  recipe.loss = [loss](const std::vector<torch::Tensor>& outputs, const torch::Tensor& target) {
+    return 1e3 * loss({outputs[0]}, target);
+  };
+  return recipe;
+}
+
+TEST_CASE("fp16 leaves out steps whose gradients overflow, and goes on from a checkpoint with its scale") {
+  const TrainingRecipe recipe = overflowing_recipe();
+  const toy::Folder whole("fp16-whole"), stopped("fp16-stopped");
+  toy::train_in(whole.path, recipe);
+  toy::TwoConvolutions network(5);
+  auto optimiser = recipe.make_optimiser(network.parameters());
+  const TrainingState state = load_checkpoint(whole.path / "checkpoint.pt", network, *optimiser, recipe.hash);
+  CHECK(state.loss_scale.scale < 65536);
+  CHECK(state.loss_scale.scale >= 1);
+  CHECK(state.loss_scale.good_steps < 12);
+  CHECK(state.loss_scale.good_steps > 0);
+  CHECK(state.rows.back().train_loss < state.rows.front().train_loss);
+  TrainingRecipe failing = recipe;
+  failing.draw = [&](std::int64_t step) {
+    if (step == 7) throw std::runtime_error("stopped on purpose");
+    return recipe.draw(step);
+  };
+  REQUIRE_THROWS_WITH(toy::train_in(stopped.path, failing), "stopped on purpose");
+  toy::train_in(stopped.path, recipe);
+  require_same_end(whole.path, stopped.path);
+}
+
+TEST_CASE("gradients that are infinite at any scale are a divergence in fp16 too") {
+  const toy::Folder folder("fp16-diverged");
+  TrainingRecipe recipe = toy::recipe();
+  recipe.precision = "fp16";
+  recipe.epochs = 10;
+  recipe.loss = [](const std::vector<torch::Tensor>& outputs, const torch::Tensor&) {
+    return (outputs[0] * 0).sqrt().sum();
+  };
+  CHECK_THROWS_AS(toy::train_in(folder.path, recipe), Diverged);
+}
+
+// torch.amp.GradScaler(growth_interval=3) of torch 2.12 over gradients that are infinite in steps 5, 8 and 9:
+// get_scale() and the parameter of SGD with rate 1 and gradient 1 after each step.
+TEST_CASE("the scale of the loss moves as PyTorch's") {
+  const std::vector<std::pair<double, double>> expected = {
+      {65536, -1}, {65536, -2}, {131072, -3}, {131072, -4}, {65536, -4}, {65536, -5}, {65536, -6},
+      {32768, -6}, {16384, -6}, {16384, -7},  {16384, -8},  {32768, -9}, {32768, -10}};
+  LossScale state;
+  LossScaler scaler(state, /*growth_interval=*/3);
+  torch::Tensor parameter = torch::zeros({1}).requires_grad_();
+  torch::optim::SGD optimiser({parameter}, torch::optim::SGDOptions(1));
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    optimiser.zero_grad();
+    scaler.scale(parameter.sum()).backward();
+    if (i == 4 || i == 7 || i == 8) parameter.mutable_grad().fill_(std::numeric_limits<float>::infinity());
+    const bool finite = scaler.unscale({parameter});
+    if (finite) optimiser.step();
+    scaler.update(finite);
+    CHECK(state.scale == expected[i].first);
+    CHECK(parameter.item<double>() == expected[i].second);
+  }
+}
+
+TEST_CASE("validation every second epoch leaves the epochs between them empty, and the last is validated") {
+  const toy::Folder folder("seldom");
+  TrainingRecipe recipe = toy::recipe();
+  recipe.validation_every_epochs = 2;
+  toy::train_in(folder.path, recipe);
+  toy::TwoConvolutions network(5);
+  auto optimiser = recipe.make_optimiser(network.parameters());
+  const auto rows = load_checkpoint(folder.path / "checkpoint.pt", network, *optimiser, recipe.hash).rows;
+  REQUIRE(rows.size() == 3);
+  CHECK_FALSE(rows[0].pseudo_dice);
+  CHECK(rows[1].ema_pseudo_dice == rows[1].pseudo_dice);
+  CHECK(rows[2].ema_pseudo_dice == 0.9 * *rows[1].pseudo_dice + 0.1 * *rows[2].pseudo_dice);
 }
 
 }  // namespace
