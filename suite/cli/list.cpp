@@ -3,6 +3,7 @@
 
 #include <cstdio>
 
+#include "ablations/run_config.h"
 #include "ablations/suite.h"
 #include "architectures/registry.h"
 #include "datasets/dataset.h"

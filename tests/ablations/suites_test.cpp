@@ -38,6 +38,36 @@ TEST_CASE("the suites ask the paper's questions") {
   CHECK(to_do(expanded("cumulative")) == 2 * 4);
 }
 
+TEST_CASE("--recipe takes the place of a suite's recipe and leaves what the suite itself sets") {
+  SuiteRequest request;
+  request.suite = "efficiency";
+  request.recipe = "taming_paper";
+  request.datasets = {{"totalseg_mri", false}};
+  const Json train = expand(request).front().settings["train"];
+  CHECK(train["optimiser"] == "radam");
+  CHECK(train["schedule"] == "linear");
+  CHECK(train["epochs"] == 0);  // the suite's
+  request.recipe = "segmamba";
+  request.datasets = {{"phantom_mri", true}};
+  CHECK(expand(request).front().settings["train"]["dice_weight"] == 0);
+  request.recipe = "segmamb";
+  CHECK_THROWS_WITH(expand(request), Catch::Contains("--recipe") && Catch::Contains("did you mean 'segmamba'"));
+}
+
+TEST_CASE("on embedded datasets the embedded recipe replaces the other, of which nothing remains") {
+  SuiteRequest request;
+  request.suite = "scanning";
+  request.datasets = {{"phantom_mri", true}};
+  const Json embedded = expand(request).front().settings;
+  CHECK(embedded["train"]["epochs"] == 18);
+  CHECK(embedded["infer"]["mirror"] == false);
+  CHECK(embedded["data"]["patch"] == Json({32, 64, 64}));
+  const Suite suite = load_suite("scanning", "test");
+  CHECK(suite.recipe.at("train.learning_rate").value == 1e-4);
+  CHECK(suite.embedded_recipe.at("train.learning_rate").value == 8e-3);
+  CHECK_FALSE(suite.base.contains("train.learning_rate"));
+}
+
 TEST_CASE("every axis's default is what the architectures it applies to have unless told otherwise") {
   for (const auto& axis : all_axes()) {
     INFO(axis.name);
