@@ -11,6 +11,9 @@ std::vector<OptionSpec> data_settings() {
       {"data.batch_size", integer, 2, "patches a step", {}, 1},
       {"data.foreground_fraction", number, 0.33, "share of patches forced to hold foreground", {}, 0, 1},
       {"data.mirror", boolean, true, "mirror each axis with probability 0.5 in training"},
+      {"data.split", string, "",
+       "folds by name (prepare and list datasets --json show them); empty: splits_final.json, else "
+       "the dataset's standard"},
       {"data.max_classes", integer, 0, "keep only this many classes; 0: all", {}, 0},
       {"data.max_cases", integer, 0, "train on at most this many cases; 0: all", {}, 0},
       {"data.max_validation_cases", integer, 0, "evaluate at most this many cases; 0: all", {}, 0},
@@ -44,14 +47,20 @@ std::vector<OptionSpec> schedule_settings() {
       {"train.epochs", integer, 1000, "epochs; 0: evaluate the weights that the network starts with", {}, 0},
       {"train.iterations_per_epoch", integer, 250, "steps an epoch", {}, 1},
       {"train.validation_iterations", integer, 50, "validation batches an epoch (pseudo-Dice)", {}, 0},
-      {"train.memory_limit_gib", number, 0, "a run whose tensors need more is not tried (status oom); 0: what is free", {}, 0},
+      {"train.memory_limit_gib",
+       number,
+       0,
+       "a run whose tensors need more is not tried (status oom); 0: what is free",
+       {},
+       0},
       {"train.checkpoint_every_steps", integer, 0, "steps between checkpoints; 0: at the ends of epochs only", {}, 0},
   };
 }
 
 std::vector<OptionSpec> start_settings() {
   return {
-      {"train.initial_weights", string, "", "file (safetensors, .pt, .pth) to start from; empty: as the original starts"},
+      {"train.initial_weights", string, "",
+       "file (safetensors, .pt, .pth) to start from; empty: as the original starts"},
       {"train.initial_weights_hash", string, "", "of that file; filled in, and checked where it is given"},
   };
 }
@@ -79,8 +88,8 @@ std::vector<OptionSpec> other_settings() {
 
 std::vector<OptionSpec> all_settings() {
   std::vector<OptionSpec> all;
-  for (const auto& group :
-       {data_settings(), optimiser_settings(), schedule_settings(), start_settings(), loss_settings(), other_settings()})
+  for (const auto& group : {data_settings(), optimiser_settings(), schedule_settings(), start_settings(),
+                            loss_settings(), other_settings()})
     all.insert(all.end(), group.begin(), group.end());
   return all;
 }

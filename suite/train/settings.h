@@ -14,6 +14,7 @@ struct DataSettings {
   std::int64_t batch_size = 2;
   double foreground_fraction = 0.33;
   bool mirror = true;
+  std::string split;             // name of the folds; empty: the dataset's standard
   std::int64_t max_classes = 0;  // 0: all
   std::int64_t max_cases = 0;
   std::int64_t max_validation_cases = 0;
