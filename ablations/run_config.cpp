@@ -8,10 +8,12 @@ namespace m3d {
 namespace {
 
 /// What is measured beside the result, how often the state is saved and how much memory there is cannot change a
-/// result. Initial weights are known by their content, wherever they lie.
+/// result. Initial weights are known by their content, wherever they lie; the standard split by what lies on the disk
+/// (config.yaml has its hash).
 Json settings_that_decide(Json settings) {
   settings.erase("profile");
   if (settings.contains("infer")) settings["infer"].erase("memory_limit_gib");
+  if (settings.contains("data") && settings["data"].value("split", "").empty()) settings["data"].erase("split");
   if (!settings.contains("train")) return settings;
   Json& train = settings["train"];
   train.erase("checkpoint_every_steps");

@@ -12,6 +12,9 @@ std::vector<OptionSpec> data_settings() {
       {"data.foreground_fraction", number, 0.33, "share of patches forced to hold foreground", {}, 0, 1},
       {"data.validation_foreground_fraction", number, 0.33, "the same of the validation batches of training", {}, 0, 1},
       {"data.mirror", boolean, true, "mirror each axis with probability 0.5 in training"},
+      {"data.split", string, "",
+       "folds by name (prepare and list datasets --json show them); empty: splits_final.json, else "
+       "the dataset's standard"},
       {"data.max_classes", integer, 0, "keep only this many classes; 0: all", {}, 0},
       {"data.max_cases", integer, 0, "train on at most this many cases; 0: all", {}, 0},
       {"data.max_validation_cases", integer, 0, "evaluate at most this many cases; 0: all", {}, 0},

@@ -5,6 +5,8 @@
 
 #include "common/error.h"
 #include "common/log.h"
+#include "datasets/convert_dataset.h"
+#include "datasets/converters/source_folder.h"
 #include "datasets/dataset_json.h"
 #include "datasets/dataset_location.h"
 #include "datasets/phantom/phantom.h"
@@ -27,6 +29,8 @@ void take(Dataset& dataset, const DatasetJson& json) {
 void take_descriptor(Dataset& dataset) {
   const Json descriptor = dataset_descriptor(dataset.name);
   dataset.nsd_tolerance_mm = descriptor.value("nsd_tolerance_mm", 1.0);
+  dataset.split_rules = {descriptor.value("patient", ""), descriptor.value("default_split", ""),
+                         descriptor.value("splits", Json())};
   if (!descriptor.contains("groups")) return;
   std::set<std::string> known;
   for (const auto& one : dataset.classes) known.insert(one.name);
@@ -106,8 +110,8 @@ void require_files(const fs::path& folder, const std::vector<CaseFiles>& cases) 
   std::vector<std::string> missing;
   for (const auto& files : cases) {
     for (const auto& channel : files.channels)
-      if (!fs::is_regular_file(channel)) missing.push_back(channel.lexically_relative(folder).string());
-    if (!fs::is_regular_file(files.labels)) missing.push_back(files.labels.lexically_relative(folder).string());
+      if (!is_file(channel)) missing.push_back(channel.lexically_relative(folder).string());
+    if (!is_file(files.labels)) missing.push_back(files.labels.lexically_relative(folder).string());
   }
   if (!missing.empty())
     throw UserError("dataset " + folder.string() + " lacks " + std::to_string(missing.size()) +
@@ -116,6 +120,7 @@ void require_files(const fs::path& folder, const std::vector<CaseFiles>& cases) 
 
 std::vector<CaseFiles> training_cases(const fs::path& folder, const DatasetJson& json) {
   const auto cases = json.cases.is_object() ? cases_by_list(folder, json) : cases_by_name(folder, json);
+  for (const CaseFiles& files : cases) require_case_id(files.id, (folder / "dataset.json").string());
   if (cases.empty())
     throw UserError("dataset folder " + folder.string() + " is empty: no imagesTr/<case>_0000" + json.file_ending +
                     "; fill it (nnU-Net v2 raw layout) or correct 'file_ending' in dataset.json");
@@ -137,7 +142,11 @@ void require_current_phantom(const Dataset& dataset) {
 
 Dataset read_dataset(const DatasetLocation& location) {
   const fs::path file = location.folder / "dataset.json";
-  if (!fs::is_regular_file(file))
+  if (is_unfinished_conversion(location.folder))
+    throw UserError("dataset folder " + location.folder.string() +
+                    " is half converted; repeat the command m3d-bench prepare --source … that began it, which goes on "
+                    "where it was");
+  if (!is_file(file))
     throw UserError("dataset folder " + location.folder.string() +
                     " has no dataset.json; it must be an nnU-Net v2 raw dataset (dataset.json, imagesTr, labelsTr)");
   Dataset dataset;

@@ -23,6 +23,13 @@ struct CaseFiles {
   std::filesystem::path labels;
 };
 
+/// How a dataset's cases are split for cross-validation, from its descriptor.
+struct SplitRules {
+  std::string patient;   // regular expression whose first group is the patient in a case id; empty: a case is a patient
+  std::string standard;  // name of the split that is used unless another is asked for; empty: nnU-Net's
+  Json named;            // name → rule (splits.h); null where there is none
+};
+
 struct Dataset {
   std::string name;                        // the command line's name, or the folder's
   std::filesystem::path folder;            // Dataset901_PhantomMRI
@@ -33,6 +40,7 @@ struct Dataset {
   std::optional<int> ignore_label;         // unlabelled voxels; prepared cases hold -1 there, batches 0
   std::map<std::string, std::vector<std::string>> groups;  // "anatomy" → class names; empty where none are named
   double nsd_tolerance_mm = 1.0;
+  SplitRules split_rules;
   bool embedded = false;            // a phantom of ours
   std::vector<CaseFiles> training;  // sorted by id
 };
@@ -46,9 +54,11 @@ struct DataRoots {
   std::filesystem::path output;     // --out: embedded datasets go to <output>/data where there is no other root
 };
 
-/// Names that --dataset knows, without folders and ids.
+/// Names that --dataset knows, without folders, ids and options.
 std::vector<std::string> dataset_names();
-/// The descriptor (datasets/descriptors/<name>.yaml) as JSON: title, modality, licence, where to get it, groups.
+/// The descriptor (datasets/descriptors/<name>.yaml) as JSON: title, modality, licence, where to get it, labels,
+/// groups; with the options' values in place where the name has options ("totalseg_ct:version=v1,group=organs", or
+/// "totalseg_ct-v1-organs", the form that is safe in paths and by which a Dataset is named).
 Json dataset_descriptor(const std::string& name);
 
 /// Opens a dataset by command-line name (generating an embedded one that is not there yet), nnU-Net id ("218"), folder
@@ -70,12 +80,23 @@ struct LoadedCase {
 };
 LoadedCase load_case(const Dataset& dataset, const CaseFiles& files);
 
-/// Fold → (training ids, validation ids), as nnU-Net makes it (§12): KFold(5, shuffle, random_state 12345) over the
-/// sorted ids; an existing splits_final.json (beside dataset.json, or in nnUNet_preprocessed) wins. `fold` -1 is
-/// "everything": all cases on both sides. Throws UserError for a fold that does not exist.
+/// One fold: cases to train on and to validate with, each sorted.
 struct Split {
-  std::vector<std::string> training, validation;
+  std::vector<std::string> training = {}, validation = {};
+  std::string name = {};  // "nnunet", "patients", a name of the descriptor, "splits_final.json" or "everything"
+  std::string hash = {};  // of the two lists
+  std::vector<std::string> leaking_patients = {};  // on both sides, in a published split that is known for it
+  std::string leak = {};                           // what that means, in words
 };
-Split split_of(const Dataset& dataset, int fold);
+
+/// Fold `fold` of the split called `name`. Empty name: an existing splits_final.json (beside dataset.json, or in
+/// nnUNet_preprocessed), else the descriptor's standard split, else nnU-Net's (§12): KFold(5, shuffle, random_state
+/// 12345) over the sorted ids, or over the patients where the descriptor tells them apart. `fold` -1 is "everything":
+/// all cases on both sides. Throws UserError for a fold or name that does not exist, for fewer than five cases, and
+/// when a patient is on both sides of a split that is not known for it.
+Split split_of(const Dataset& dataset, int fold, const std::string& name = "");
+
+/// Names that split_of takes for this dataset, with what they are.
+std::vector<std::pair<std::string, std::string>> split_names(const Dataset& dataset);
 
 }  // namespace m3d

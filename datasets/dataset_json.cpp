@@ -108,8 +108,19 @@ DatasetJson parse_dataset_json(const Json& json, const std::string& where) {
 
 Json read_json(const std::filesystem::path& file) {
   const std::string text = read_file(file);
+  std::vector<std::set<std::string>> keys;  // of the objects that are open
+  std::string twice;
+  const auto watch = [&](int, Json::parse_event_t event, Json& parsed) {
+    if (event == Json::parse_event_t::object_start) keys.emplace_back();
+    if (event == Json::parse_event_t::object_end) keys.pop_back();
+    if (event == Json::parse_event_t::key && !keys.back().insert(parsed.get<std::string>()).second)
+      twice = parsed.get<std::string>();
+    return true;
+  };
   try {
-    return Json::parse(text);
+    Json json = Json::parse(text, watch);
+    if (!twice.empty()) throw UserError(file.string() + ": key '" + twice + "' occurs twice in one object; keep one");
+    return json;
   } catch (const Json::parse_error& error) {
     const auto end = text.begin() + static_cast<std::ptrdiff_t>(std::min(error.byte, text.size()));
     throw UserError(file.string() + ":" + std::to_string(std::count(text.begin(), end, '\n') + 1) +

@@ -25,7 +25,7 @@ DatasetJson parse_dataset_json(const Json& json, const std::string& where);
 /// The same from a file; malformed JSON is a UserError with its line.
 DatasetJson read_dataset_json(const std::filesystem::path& file);
 
-/// Reads any JSON file; a UserError with file, line and column where it is malformed.
+/// Reads any JSON file; a UserError with file and line where it is malformed or has a key twice.
 Json read_json(const std::filesystem::path& file);
 
 }  // namespace m3d

@@ -65,9 +65,8 @@ DatasetLocation locate_id(const std::string& digits, const DataRoots& roots) {
       throw UserError("--dataset " + digits + " is ambiguous: " + listing(found) + "; give the folder's name");
     if (found.size() == 1) return location_of_folder(found.front());
   }
-  for (const auto& name : dataset_names())
-    for (const auto& pattern : folder_patterns(name))
-      if (pattern.starts_with(prefix)) return {name, true, dataset_descriptor(name).value("embedded", false), {}};
+  if (const auto name = described_dataset(digits))
+    return {*name, true, dataset_descriptor(*name).value("embedded", false), {}};
   throw UserError("no folder " + prefix + "… for --dataset " + digits +
                   "; searched: " + listing(searched_roots(roots)));
 }
@@ -108,14 +107,13 @@ std::vector<fs::path> searched_roots(const DataRoots& roots) {
 
 DatasetLocation locate_dataset(const std::string& typed, const DataRoots& roots) {
   if (typed.empty()) throw UserError("--dataset is empty; 'list datasets' shows the names");
-  const auto names = dataset_names();
-  if (std::find(names.begin(), names.end(), typed) != names.end())
-    return {typed, true, dataset_descriptor(typed).value("embedded", false), find_described(typed, roots)};
+  if (const auto name = canonical_dataset_name(typed))
+    return {*name, true, dataset_descriptor(*name).value("embedded", false), find_described(*name, roots)};
   if (typed.find('/') != std::string::npos || is_dataset_folder(typed)) return location_of_folder(typed);
   if (std::all_of(typed.begin(), typed.end(), [](unsigned char c) { return std::isdigit(c); }))
     return locate_id(typed, roots);
   if (typed.starts_with("Dataset")) return locate_folder_name(typed, roots);
-  throw UserError(unknown_name_message("dataset", typed, names) +
+  throw UserError(unknown_name_message("dataset", typed, dataset_names()) +
                   "; an nnU-Net id (218), folder name (Dataset218_…) or path is possible too");
 }
 
@@ -144,12 +142,14 @@ fs::path generate_embedded(const std::string& name, const DataRoots& roots) {
 std::string absent_message(const std::string& name, const DataRoots& roots) {
   const Json descriptor = dataset_descriptor(name);
   const auto text = [&](const char* key) { return descriptor[key].get<std::string>(); };
+  const std::string next = descriptor.contains("next_command")
+                               ? text("next_command")
+                               : "m3d-bench prepare --dataset " + name + " --source <the unpacked download>";
   return "dataset '" + name + "' (" + text("title") + ") is not here\n  searched: " + listing(searched_roots(roots)) +
          "\n  get it from: " + text("source") + " (" + text("licence") + ")\n  how: " + text("how_to_get") +
-         "\n  put it in: <root>/" + usual_folder(name) +
-         "/ with dataset.json, imagesTr/ and labelsTr/ (nnU-Net v2), where <root> is given by --data-root or "
-         "nnUNet_raw\n  then run: " +
-         text("next_command");
+         "\n  then run: " + next + "\n  which puts it in: <root>/" + usual_folder(name) +
+         "/ as nnU-Net v2 raw data (a folder that nnU-Net converted can be put there too), where <root> is given by "
+         "--data-root or nnUNet_raw";
 }
 
 }  // namespace m3d

@@ -7,6 +7,8 @@
 #include "common/nearest_name.h"
 #include "common/resources.h"
 #include "datasets/dataset.h"
+#include "datasets/descriptor_variant.h"
+#include "datasets/splits.h"
 
 namespace m3d {
 namespace fs = std::filesystem;
@@ -34,22 +36,80 @@ void check_groups(const YamlDocument& document) {
       throw UserError(document.where("/groups/" + group) + ": expected a list of class names");
 }
 
-/// Real datasets carry everything a person without the data needs; embedded ones are generated.
-void check_descriptor(const YamlDocument& document) {
-  require_known_keys(
-      document, "",
-      {"name", "title", "modality", "embedded", "folders", "channel_names", "labels", "regions_class_order", "licence",
-       "source", "how_to_get", "next_command", "citation", "nsd_tolerance_mm", "groups", "notes"});
-  for (const char* key : {"name", "title", "modality", "licence", "source", "how_to_get", "next_command", "citation"})
-    require_text(document, key);
+const std::vector<std::string> kKeys = {"name",
+                                        "title",
+                                        "modality",
+                                        "embedded",
+                                        "folders",
+                                        "channel_names",
+                                        "labels",
+                                        "classes",
+                                        "groups",
+                                        "options",
+                                        "licence",
+                                        "source",
+                                        "how_to_get",
+                                        "next_command",
+                                        "citation",
+                                        "notes",
+                                        "reference",
+                                        "release",
+                                        "reader",
+                                        "cases",
+                                        "converter",
+                                        "patient",
+                                        "raw_layout",
+                                        "splits",
+                                        "default_split",
+                                        "nsd_tolerance_mm",
+                                        "regions_class_order"};
+
+void check_numbers(const YamlDocument& document) {
   const Json& root = document.root();
-  if (!root.contains("folders") || !is_list_of_text(root["folders"]))
-    throw UserError(document.where("/folders") + ": 'folders' must list the nnU-Net folder names of this dataset");
   if (root.contains("embedded") && !root["embedded"].is_boolean())
     throw UserError(document.where("/embedded") + ": expected true or false");
   if (root.contains("nsd_tolerance_mm") && !(root["nsd_tolerance_mm"].is_number() && root["nsd_tolerance_mm"] > 0))
     throw UserError(document.where("/nsd_tolerance_mm") + ": expected a positive number of millimetres");
+  if (root.contains("cases") && !(root["cases"].is_number_integer() && root["cases"] > 0))
+    throw UserError(document.where("/cases") + ": expected the number of labelled cases of the release");
+}
+
+/// Real datasets carry everything a person without the data needs; embedded ones are generated.
+void check_descriptor(const YamlDocument& document) {
+  require_known_keys(document, "", kKeys);
+  for (const char* key : {"name", "title", "modality", "licence", "source", "how_to_get", "citation"})
+    require_text(document, key);
+  const Json& root = document.root();
+  if (!root.contains("folders") || !is_list_of_text(root["folders"]))
+    throw UserError(document.where("/folders") + ": 'folders' must list the nnU-Net folder names of this dataset");
+  if (root.contains("classes") && !is_list_of_text(root["classes"]))
+    throw UserError(document.where("/classes") + ": expected a list of class names, numbered from 1");
+  check_numbers(document);
   check_groups(document);
+  check_options(document);
+  if (root.contains("splits")) check_split_rules(document.where("/splits"), root["splits"]);
+}
+
+YamlDocument load_descriptor(const std::string& name) {
+  YamlDocument document = YamlDocument::load(descriptor_folder() / (name + ".yaml"));
+  check_descriptor(document);
+  if (document.root()["name"] != name)
+    throw UserError(document.where("/name") + ": 'name' must be '" + name + "', as the file's");
+  return document;
+}
+
+/// "totalseg_ct:version=v1" and "totalseg_ct-v1" → totalseg_ct.
+std::string plain_name(const std::string& typed) { return typed.substr(0, typed.find_first_of(":-")); }
+
+DatasetChoices choices_of(const Json& descriptor, const std::string& typed) {
+  const auto separator = typed.find_first_of(":-");
+  if (separator == std::string::npos) return {};
+  return parse_choices(descriptor, typed.substr(separator + 1), typed[separator] == ':');
+}
+
+bool is_described(const std::string& plain) {
+  const auto names = dataset_names();
+  return std::find(names.begin(), names.end(), plain) != names.end();
 }
 
 }  // namespace
@@ -63,14 +123,37 @@ std::vector<std::string> dataset_names() {
 }
 
 Json dataset_descriptor(const std::string& name) {
-  const auto names = dataset_names();
-  if (std::find(names.begin(), names.end(), name) == names.end())
-    throw UserError(unknown_name_message("dataset", name, names));
-  const YamlDocument document = YamlDocument::load(descriptor_folder() / (name + ".yaml"));
-  check_descriptor(document);
-  if (document.root()["name"] != name)
-    throw UserError(document.where("/name") + ": 'name' must be '" + name + "', as the file's");
-  return document.root();
+  const std::string plain = plain_name(name);
+  if (!is_described(plain)) throw UserError(unknown_name_message("dataset", name, dataset_names()));
+  const Json descriptor = load_descriptor(plain).root();
+  return resolve_variant(descriptor, choices_of(descriptor, name));
+}
+
+std::optional<std::string> canonical_dataset_name(const std::string& typed) {
+  const std::string plain = plain_name(typed);
+  if (!is_described(plain)) return std::nullopt;
+  const Json descriptor = load_descriptor(plain).root();
+  return variant_name(descriptor, choices_of(descriptor, typed));
+}
+
+std::optional<std::string> described_dataset(const std::string& typed) {
+  if (const auto name = canonical_dataset_name(typed)) return name;
+  if (const std::string name = descriptor_of_folder(typed); !name.empty()) return name;
+  const bool digits = !typed.empty() && typed.find_first_not_of("0123456789") == std::string::npos;
+  if (!digits || typed.size() > 3) return std::nullopt;
+  const std::string prefix = "Dataset" + std::string(3 - typed.size(), '0') + typed + "_";
+  for (const auto& plain : dataset_names())
+    for (const auto& name : dataset_variants(plain))
+      for (const auto& pattern : folder_patterns(name))
+        if (pattern.starts_with(prefix)) return name;
+  return std::nullopt;
+}
+
+std::vector<std::string> dataset_variants(const std::string& name) {
+  const Json descriptor = load_descriptor(name).root();
+  std::vector<std::string> variants;
+  for (const auto& choices : all_choices(descriptor)) variants.push_back(variant_name(descriptor, choices));
+  return variants;
 }
 
 bool matches_folder(const std::string& folder_name, const std::string& pattern) {
@@ -85,9 +168,14 @@ std::vector<std::string> folder_patterns(const std::string& name) {
 std::string usual_folder(const std::string& name) { return folder_patterns(name).front(); }
 
 std::string descriptor_of_folder(const std::string& folder_name) {
-  for (const auto& name : dataset_names())
-    for (const auto& pattern : folder_patterns(name))
-      if (matches_folder(folder_name, pattern)) return name;
+  for (const auto& name : dataset_names()) {
+    const Json descriptor = load_descriptor(name).root();
+    for (const auto& choices : all_choices(descriptor)) {
+      const Json variant = resolve_variant(descriptor, choices);
+      for (const std::string pattern : variant["folders"])
+        if (matches_folder(folder_name, pattern)) return variant["name"];
+    }
+  }
   return {};
 }
 

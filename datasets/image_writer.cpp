@@ -5,22 +5,18 @@
 #include <itkMetaImageIO.h>
 #include <itkNiftiImageIO.h>
 #include <itkNrrdImageIO.h>
-#include <zlib.h>
 
 #include <algorithm>
-#include <fstream>
-#include <memory>
 #include <string>
 
 #include "common/atomic_file.h"
 #include "common/error.h"
+#include "datasets/gzip_file.h"
 #include "datasets/image.h"
 
 namespace m3d {
 namespace fs = std::filesystem;
 namespace {
-
-constexpr std::size_t kChunk = std::size_t{1} << 18;
 
 itk::ImageIOBase::Pointer writer_for(const fs::path& file) {
   const std::string name = file.filename().string();
@@ -53,42 +49,46 @@ typename itk::Image<T, 3>::Pointer to_itk(const Geometry& geometry) {
   return image;
 }
 
-void compress_file(const fs::path& source, const fs::path& target) {
-  struct Closer {
-    void operator()(gzFile_s* stream) const { gzclose(stream); }
-  };
-  std::ifstream input(source, std::ios::binary);
-  std::unique_ptr<gzFile_s, Closer> output(gzopen(target.c_str(), "wb1"));
-  if (!input || !output) throw RunError("cannot write " + target.string());
-  gzbuffer(output.get(), kChunk);
-  std::vector<char> chunk(kChunk);
-  while (input.read(chunk.data(), kChunk), input.gcount() > 0)
-    if (gzwrite(output.get(), chunk.data(), static_cast<unsigned>(input.gcount())) != input.gcount())
-      throw RunError("cannot write " + target.string() + ": is the disk full?");
-  if (gzclose(output.release()) != Z_OK) throw RunError("cannot write " + target.string() + ": is the disk full?");
+/// ITK's writer of NIfTI does not tell that a file could not be written whole.
+void require_whole(const fs::path& written, const fs::path& file, std::int64_t bytes) {
+  if (static_cast<std::int64_t>(fs::file_size(written)) < bytes)
+    throw RunError("cannot write " + file.string() + ": is the disk full?");
+}
+
+template <class T>
+void write_plain(const fs::path& written, const fs::path& file, const Geometry& geometry, const T* voxels) {
+  const std::int64_t count = voxel_count(geometry.shape);
+  auto image = to_itk<T>(geometry);
+  image->GetPixelContainer()->SetImportPointer(const_cast<T*>(voxels), static_cast<std::size_t>(count), false);
+  auto writer = itk::ImageFileWriter<itk::Image<T, 3>>::New();
+  const bool plain = written.extension() == ".nii" || written.extension() == ".gipl";
+  writer->SetImageIO(writer_for(file));
+  writer->SetFileName(written.string());
+  writer->SetInput(image);
+  writer->SetUseCompression(!plain);
+  try {
+    writer->Update();
+  } catch (const itk::ExceptionObject& error) {
+    throw RunError("cannot write " + file.string() + ": " + error.GetDescription());
+  }
+  if (plain) require_whole(written, file, count * static_cast<std::int64_t>(sizeof(T)));
 }
 
 template <class T>
 void write_voxels(const fs::path& file, const Geometry& geometry, const T* voxels) {
-  const auto writer_of_format = writer_for(file);
+  writer_for(file);  // refuses names of other formats before anything is written
   write_atomically(file, [&](const fs::path& temporary) {
-    const bool compressed = file.extension() == ".gz";
-    const fs::path plain = compressed ? fs::path(temporary).replace_extension() : temporary;
-    auto image = to_itk<T>(geometry);
-    image->GetPixelContainer()->SetImportPointer(const_cast<T*>(voxels),
-                                                 static_cast<std::size_t>(voxel_count(geometry.shape)), false);
-    auto writer = itk::ImageFileWriter<itk::Image<T, 3>>::New();
-    writer->SetImageIO(writer_of_format);
-    writer->SetFileName(plain.string());
-    writer->SetInput(image);
-    writer->SetUseCompression(!compressed && file.extension() != ".nii" && file.extension() != ".gipl");
+    if (file.extension() != ".gz") return write_plain(temporary, file, geometry, voxels);
+    const fs::path plain = fs::path(temporary).replace_extension();
     try {
-      writer->Update();
-      if (compressed) compress_file(plain, temporary);
-    } catch (const itk::ExceptionObject& error) {
-      throw RunError("cannot write " + file.string() + ": " + error.GetDescription());
+      write_plain(plain, file, geometry, voxels);
+      gzip_file(plain, temporary);
+    } catch (...) {
+      std::error_code ignored;
+      fs::remove(plain, ignored);
+      throw;
     }
-    if (compressed) fs::remove(plain);
+    fs::remove(plain);
   });
 }
 

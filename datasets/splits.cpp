@@ -2,20 +2,16 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <numeric>
 #include <set>
 
 #include "common/error.h"
-#include "datasets/dataset.h"
+#include "common/hash.h"
+#include "common/nearest_name.h"
 #include "datasets/dataset_json.h"
-#include "datasets/numpy_random.h"
 
 namespace m3d {
 namespace fs = std::filesystem;
 namespace {
-
-constexpr std::int64_t kFolds = 5;
-constexpr std::uint32_t kSplitSeed = 12345;
 
 std::vector<std::string> case_ids(const Dataset& dataset) {
   std::vector<std::string> ids;
@@ -70,51 +66,95 @@ std::vector<Split> read_splits(const fs::path& file, const std::vector<std::stri
   return splits;
 }
 
-std::vector<Split> standard_splits(const Dataset& dataset, const std::vector<std::string>& ids) {
-  const auto cases = static_cast<std::int64_t>(ids.size());
-  if (cases < kFolds)
-    throw UserError("dataset '" + dataset.name + "' has " + std::to_string(cases) +
-                    " training cases, too few for five folds; use --fold everything, or give a splits_final.json in " +
-                    dataset.folder.string());
+const Json& named_rules(const Dataset& dataset) {
+  static const Json none = Json::object();
+  return dataset.split_rules.named.is_object() ? dataset.split_rules.named : none;
+}
+
+/// The rule called `name`: the descriptor's, or one that every dataset has.
+Json rule_called(const Dataset& dataset, const std::string& name) {
+  if (named_rules(dataset).contains(name)) return named_rules(dataset)[name];
+  if (name == "nnunet") return {{"rule", "kfold"}};
+  if (name == "patients" && !dataset.split_rules.patient.empty()) return {{"rule", "kfold_patients"}};
+  std::vector<std::string> known;
+  for (const auto& [one, description] : split_names(dataset)) known.push_back(one);
+  throw UserError("--set data.split: " + unknown_name_message("split of '" + dataset.name + "'", name, known));
+}
+
+std::string standard_name(const Dataset& dataset) {
+  if (!dataset.split_rules.standard.empty()) return dataset.split_rules.standard;
+  return dataset.split_rules.patient.empty() ? "nnunet" : "patients";
+}
+
+std::string hash_of(const Split& split) {
+  return content_hash(Json{{"train", split.training}, {"val", split.validation}}.dump());
+}
+
+std::vector<std::string> patients_on_both_sides(const Dataset& dataset, const Split& split) {
+  if (dataset.split_rules.patient.empty()) return {};
+  std::set<std::string> training, both;
+  for (const auto& id : split.training) training.insert(patient_of(dataset.split_rules, id));
+  for (const auto& id : split.validation)
+    if (const auto patient = patient_of(dataset.split_rules, id); training.contains(patient)) both.insert(patient);
+  return {both.begin(), both.end()};
+}
+
+/// The folds by name, `where` they come from for messages, and what a leak means where it is known.
+struct Folds {
+  std::string name, where, leak;
   std::vector<Split> splits;
-  for (const auto& validation : kfold_validation(cases)) {
-    Split split;
-    for (std::int64_t i = 0; i < cases; ++i) {
-      const bool held_out = std::binary_search(validation.begin(), validation.end(), i);
-      (held_out ? split.validation : split.training).push_back(ids[static_cast<std::size_t>(i)]);
-    }
-    splits.push_back(std::move(split));
-  }
-  return splits;
+};
+
+Folds folds_called(const Dataset& dataset, const std::string& asked) {
+  const fs::path stored = asked.empty() ? stored_splits(dataset) : fs::path();
+  if (!stored.empty()) return {"splits_final.json", stored.string(), "", read_splits(stored, case_ids(dataset))};
+  const std::string name = asked.empty() ? standard_name(dataset) : asked;
+  const Json rule = rule_called(dataset, name);
+  return {name, "split '" + name + "' of dataset '" + dataset.name + "'", rule.value("leak", ""),
+          folds_by_rule(dataset, name, rule)};
+}
+
+void require_no_leak(const Dataset& dataset, const Folds& folds, const Split& split) {
+  if (split.leaking_patients.empty() || !folds.leak.empty()) return;
+  std::string advice = "; use --set data.split=" + standard_name(dataset);
+  for (const auto& [name, rule] : named_rules(dataset).items())
+    if (rule.contains("leak")) advice += ", or data.split=" + name + " for the published folds, whose leak is recorded";
+  throw UserError(folds.where + " has patient '" + split.leaking_patients.front() + "' on both sides (" +
+                  std::to_string(split.leaking_patients.size()) +
+                  " such patients): cases of one patient are not independent, and validation would be optimistic" +
+                  advice);
 }
 
 }  // namespace
 
-std::vector<std::vector<std::int64_t>> kfold_validation(std::int64_t cases) {
-  std::vector<std::int64_t> order(static_cast<std::size_t>(cases));
-  std::iota(order.begin(), order.end(), 0);
-  NumpyRandom(kSplitSeed).shuffle(order);
-  std::vector<std::vector<std::int64_t>> folds;
-  auto begin = order.begin();
-  for (std::int64_t fold = 0; fold < kFolds; ++fold) {
-    const auto end = begin + cases / kFolds + (fold < cases % kFolds ? 1 : 0);
-    folds.emplace_back(begin, end);
-    std::sort(folds.back().begin(), folds.back().end());
-    begin = end;
-  }
-  return folds;
+std::vector<std::pair<std::string, std::string>> split_names(const Dataset& dataset) {
+  std::vector<std::pair<std::string, std::string>> names;
+  for (const auto& [name, rule] : named_rules(dataset).items()) names.emplace_back(name, rule["description"]);
+  if (!dataset.split_rules.patient.empty() && !named_rules(dataset).contains("patients"))
+    names.emplace_back("patients", "nnU-Net's five folds over patients instead of cases");
+  names.emplace_back("nnunet", "nnU-Net's five folds over cases");
+  return names;
 }
 
-Split split_of(const Dataset& dataset, int fold) {
-  const std::vector<std::string> ids = case_ids(dataset);
-  if (fold == -1) return {ids, ids};
-  const fs::path stored = stored_splits(dataset);
-  const std::vector<Split> splits = stored.empty() ? standard_splits(dataset, ids) : read_splits(stored, ids);
-  if (fold < 0 || fold >= static_cast<int>(splits.size()))
-    throw UserError("--fold " + std::to_string(fold) + " does not exist: " +
-                    (stored.empty() ? "dataset '" + dataset.name + "'" : stored.string()) + " has folds 0 to " +
-                    std::to_string(splits.size() - 1) + "; choose one of them, or --fold everything");
-  return splits[static_cast<std::size_t>(fold)];
+Split split_of(const Dataset& dataset, int fold, const std::string& name) {
+  Split split;
+  if (fold == -1) {
+    if (!name.empty()) rule_called(dataset, name);
+    split.training = split.validation = case_ids(dataset);
+    split.name = "everything";
+  } else {
+    Folds folds = folds_called(dataset, name);
+    if (fold < 0 || fold >= static_cast<int>(folds.splits.size()))
+      throw UserError("--fold " + std::to_string(fold) + " does not exist: " + folds.where + " has folds 0 to " +
+                      std::to_string(folds.splits.size() - 1) + "; choose one of them, or --fold everything");
+    split = std::move(folds.splits[static_cast<std::size_t>(fold)]);
+    split.name = folds.name;
+    split.leak = folds.leak;
+    split.leaking_patients = patients_on_both_sides(dataset, split);
+    require_no_leak(dataset, folds, split);
+  }
+  split.hash = hash_of(split);
+  return split;
 }
 
 }  // namespace m3d

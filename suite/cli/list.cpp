@@ -130,13 +130,20 @@ std::string bracketed(const Json& names) {
   return "[" + text + "]";
 }
 
-/// Architectures and axes of a suite, or the values of an axis, under its entry of the plain listing.
+/// Architectures and axes of a suite, options of a dataset, or the values of an axis, under its entry of the plain
+/// listing.
 std::string details_of(const Json& entry, const std::string& what) {
   std::string details;
   if (what == "suites") {
     for (const auto& pattern : entry["architectures"]) details += "  " + pattern.get<std::string>();
     for (const auto& [axis, values] : entry["axes"].items()) details += "  " + axis + "=" + bracketed(values);
   }
+  if (what == "datasets")
+    for (const auto& [option, content] : entry.value("options", Json::object()).items()) {
+      Json values = Json::array();
+      for (const auto& [value, overrides] : content["values"].items()) values.push_back(value);
+      details += "  " + option + "=" + bracketed(values);
+    }
   if (what == "axes")
     for (const auto& value : entry["values"]) details += "  " + value["value"].get<std::string>();
   return details;

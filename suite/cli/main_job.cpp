@@ -1,6 +1,7 @@
 // m3d-bench --suite: expand, check, run, report.
 #include <algorithm>
 #include <cstdio>
+#include <map>
 
 #include "ablations/expand.h"
 #include "common/atomic_file.h"
@@ -56,11 +57,20 @@ void parse_shard(const std::string& text, SuiteRequest& request) {
     throw UserError("--shard " + text + ": expected i/n with i from 1 to n, as in 1/4");
 }
 
-void require_fold(const Dataset& dataset, int fold) {
-  if (!dataset.training.empty()) {
-    split_of(dataset, fold);
-  } else if (fold > 4) {
-    throw UserError("--fold " + std::to_string(fold) + " does not exist: '" + dataset.name + "' has folds 0 to 4");
+/// Folds that cannot be are refused before anything is written, also in a dry run.
+void require_folds(const std::vector<RunConfig>& runs, const DataRoots& roots) {
+  std::map<std::string, Dataset> datasets;
+  for (const RunConfig& run : runs) {
+    const auto known = datasets.find(run.dataset);
+    const Dataset& dataset = known != datasets.end()
+                                 ? known->second
+                                 : datasets.emplace(run.dataset, describe_dataset(run.dataset, roots)).first->second;
+    if (!dataset.training.empty()) {
+      split_of(dataset, run.fold, run.settings.at("data").value("split", ""));
+    } else if (run.fold > 4) {
+      throw UserError("--fold " + std::to_string(run.fold) + " does not exist: '" + dataset.name +
+                      "' has folds 0 to 4");
+    }
   }
 }
 
@@ -83,10 +93,8 @@ void complete_request(MainJobOptions& options) {
     const Dataset dataset = require_dataset(name, {options.data_root, options.output});
     for (const auto& other : request.datasets)
       if (other.name == dataset.name) throw UserError("--dataset gives '" + dataset.name + "' twice");
-    for (const int fold : request.folds) require_fold(dataset, fold);
     request.datasets.push_back({dataset.name, dataset.embedded});
   }
-  require_writable(options.output, "--out");
 }
 
 /// A dataset given by its path is found again by its name when its parent is the data root.
@@ -146,6 +154,8 @@ int run_main_job(MainJobOptions options) {
   take_data_root_from_paths(options);
   complete_request(options);
   const std::vector<RunConfig> runs = expand(options.request);
+  require_folds(runs, {options.data_root, options.output});
+  require_writable(options.output, "--out");
   HarnessOptions harness;
   harness.output = options.output;
   harness.data_root = options.data_root;

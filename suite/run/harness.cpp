@@ -59,7 +59,7 @@ class CostCounter {
     const bool needs_cases = settings.patch.empty();
     const Dataset dataset = with_first_classes(dataset_of(config.dataset, needs_cases), settings.max_classes);
     std::vector<std::string> ids;
-    if (needs_cases) ids = first_ids(split_of(dataset, config.fold).training, settings.max_cases);
+    if (needs_cases) ids = first_ids(split_of(dataset, config.fold, settings.split).training, settings.max_cases);
     return network_input(config, settings, dataset, ids);
   }
 
@@ -85,6 +85,7 @@ void execute_planned(PlannedRun& run, const PreparedRun& prepared, const Harness
     return;
   }
   if (options.fresh) clear_run_folder(run.folder);
+  require_same_split(run.folder, *prepared.data);
   const RunResult result = execute_run(run.config, prepared, run.folder);
   write_record(run.folder, run.config, result, options.command);
   run.state = result.status == "ok" ? RunState::done : RunState::failed;

@@ -45,7 +45,8 @@ struct SuiteOutcome {
 
 /// Does what is to be done, updating the states of `runs`. A run that fails leaves a record with its status and the
 /// others go on. Throws UserError before anything is written where settings or data cannot be used; later only when
-/// another process holds a run's folder. Throws Interrupted after a signal, with the state saved.
+/// another process holds a run's folder or an interrupted run was begun with other cases than its split has now. Throws
+/// Interrupted after a signal, with the state saved.
 SuiteOutcome execute_runs(std::vector<PlannedRun>& runs, const HarnessOptions& options);
 
 /// The network of a run with its weights: `checkpoint` is "final", "best" or empty (the one the run predicts with).

@@ -70,7 +70,11 @@ NetworkInput network_input(const RunConfig& config, const DataSettings& settings
 
 FoldData::FoldData(const std::string& dataset, int fold, const DataSettings& settings, const DataRoots& roots)
     : whole_(open_dataset(dataset, roots)), dataset_(with_first_classes(whole_, settings.max_classes)) {
-  split_ = split_of(whole_, fold);
+  split_ = split_of(whole_, fold, settings.split);
+  if (!split_.leaking_patients.empty())
+    log(LogLevel::warning, "split '" + split_.name + "' of '" + whole_.name + "' has " +
+                               std::to_string(split_.leaking_patients.size()) +
+                               " patients on both sides: " + split_.leak);
   split_.training = first_ids(split_.training, settings.max_cases);
   split_.validation = first_ids(split_.validation, settings.max_validation_cases);
   for (const auto* ids : {&split_.training, &split_.validation})
@@ -111,7 +115,7 @@ const std::vector<std::shared_ptr<const PreparedCase>>& FoldData::validation() {
 }
 
 std::shared_ptr<FoldData> DataCache::get(const RunConfig& config, const DataSettings& settings) {
-  const std::string key = config.dataset + "/" + std::to_string(config.fold) + "/" +
+  const std::string key = config.dataset + "/" + std::to_string(config.fold) + "/" + settings.split + "/" +
                           std::to_string(settings.max_classes) + "/" + std::to_string(settings.max_cases) + "/" +
                           std::to_string(settings.max_validation_cases);
   const auto found =

@@ -63,6 +63,19 @@ Json prediction_context_json(const FoldData& data, const Shape3& patch) {
           {"patch", patch}};
 }
 
+/// Cases by name and hash: the same hash is the same two lists.
+Json split_json(const Split& split) {
+  Json json = {{"name", split.name},
+               {"hash", split.hash},
+               {"training_cases", split.training.size()},
+               {"validation_cases", split.validation.size()}};
+  if (!split.leaking_patients.empty()) {
+    json["leaking_patients"] = split.leaking_patients.size();
+    json["leak"] = split.leak;
+  }
+  return json;
+}
+
 Json scan_orders_json(const RunConfig& config) {
   Json orders = Json::array();
   const Architecture& architecture = find_architecture(config.architecture);
@@ -99,11 +112,22 @@ void write_run_description(const fs::path& folder, const RunConfig& config, cons
   const Architecture& architecture = find_architecture(config.architecture);
   Json description = config.to_json();
   description["dataset_folder"] = fs::absolute(data.dataset().folder).lexically_normal().string();
+  description["split"] = split_json(data.split());
   description["architecture_title"] = architecture.title;
   description["architecture_family"] = architecture.family;
   write_atomically(folder / "config.yaml", to_yaml(description));
   write_atomically(folder / "data.json", prediction_context_json(data, patch).dump(1) + "\n");
   write_atomically(folder / "scan_orders.json", scan_orders_json(config).dump() + "\n");
+}
+
+void require_same_split(const fs::path& folder, const FoldData& data) {
+  const fs::path file = folder / "config.yaml";
+  if (!fs::exists(folder / "checkpoint.pt") || !fs::exists(file)) return;
+  const Json begun = YamlDocument::load(file).root().value("split", Json());
+  if (!begun.is_object() || begun.value("hash", "") == data.split().hash) return;
+  throw UserError(folder.string() + " was begun with other cases (split '" + begun.value("name", "") + "', " +
+                  begun.value("hash", "") + ") than '" + data.split().name + "' has now (" + data.split().hash +
+                  "): put the former splits_final.json back, or repeat the run with --fresh");
 }
 
 RunConfig read_run_config(const fs::path& folder) {
@@ -114,7 +138,7 @@ RunConfig read_run_config(const fs::path& folder) {
                     "m3d-results/<suite>/<dataset>/<run>");
   const YamlDocument document = YamlDocument::load(file);
   Json json = document.root();
-  for (const char* key : {"dataset_folder", "architecture_title", "architecture_family"})
+  for (const char* key : {"dataset_folder", "split", "architecture_title", "architecture_family"})
     if (json.is_object()) json.erase(key);
   return RunConfig::from_json(json, file.string());
 }

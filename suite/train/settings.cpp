@@ -35,6 +35,7 @@ DataSettings read_data(const Section& section) {
   section.read("validation_foreground_fraction", data.validation_foreground_fraction);
   section.read("mirror", data.mirror);
   section.read("max_classes", data.max_classes);
+  section.read("split", data.split);
   section.read("max_cases", data.max_cases);
   section.read("max_validation_cases", data.max_validation_cases);
   return data;

@@ -86,7 +86,7 @@ TEST_CASE("folds, shards and values that cannot be are refused") {
 TEST_CASE("a dataset that is absent: where to get it, where to put it, what to run then") {
   const std::string message = refusal({"--suite", "scanning", "--dataset", "totalseg_mri"});
   CHECK_THAT(message,
-             Contains("totalseg_mri") && Contains("get it from") && Contains("put it in") && Contains("then run"));
+             Contains("totalseg_mri") && Contains("get it from") && Contains("puts it in") && Contains("then run: m3d-bench prepare"));
   CHECK_THAT(message, Contains("http") && Contains("nnUNet_raw"));
 }
 

@@ -79,8 +79,8 @@ TEST_CASE("every real dataset that is absent says where to get it, where to put 
     INFO(name);
     CHECK_THAT(error_of([&] { open_dataset(name, small.roots); }),
                Contains("get it from: ") && Contains(small.root.path.string()) &&
-                   Contains("put it in: <root>/Dataset") &&
-                   Contains("then run: m3d-bench --suite smoke --dataset " + name));
+                   Contains("puts it in: <root>/Dataset") &&
+                   Contains("then run: m3d-bench prepare --dataset " + name + " --source"));
     const Dataset described = describe_dataset(name, small.roots);
     CHECK(described.training.empty());
     CHECK_FALSE(described.classes.empty());
@@ -171,6 +171,24 @@ TEST_CASE("label values that dataset.json does not have are refused") {
                make_image<std::int16_t>({4, 5, 6}, [](std::int64_t i) { return i == 77 ? 9 : 1; }));
   CHECK_THAT(error_of([&] { load_first(small.open()); }),
              Contains("labelsTr/a.nii.gz") && Contains("label value 9 is not in dataset.json (which has 0, 1, 2)"));
+}
+
+TEST_CASE("ids that leave their folder, ids that are twice there and links in circles are refused") {
+  const SmallDataset small;
+  for (const char* id : {"../escape", "a/b", "..", ".hidden", "", "a\\\\b"}) {
+    INFO(id);
+    small.describe_as(R"({"channel_names": {"0": "CT"}, "labels": {"background": 0, "a": 1, "b": 2}, "dataset": {")" +
+                      std::string(id) + R"(": {"images": ["imagesTr/b_0000.nii.gz"], "label": "labelsTr/c.nii.gz"}}})");
+    CHECK_THAT(small.open_error(), Contains("cannot be a file name"));
+  }
+  small.describe_as(R"({"channel_names": {"0": "CT"}, "labels": {"background": 0, "a": 1, "b": 2},
+    "dataset": {"z": {"images": ["imagesTr/b_0000.nii.gz"], "label": "labelsTr/c.nii.gz"},
+                "z": {"images": ["imagesTr/a_0000.nii.gz"], "label": "labelsTr/a.nii.gz"}}})");
+  CHECK_THAT(small.open_error(), Contains("key 'z' occurs twice"));
+  small.describe_as(kSmallDatasetJson);
+  fs::remove(small.folder / "labelsTr" / "b.nii.gz");
+  fs::create_symlink(small.folder / "labelsTr" / "b.nii.gz", small.folder / "labelsTr" / "b.nii.gz");
+  CHECK_THAT(small.open_error(), Contains("labelsTr/b.nii.gz") && Contains("leads in a circle"));
 }
 
 TEST_CASE("an embedded dataset is described without being made, then made once for all who ask") {

@@ -1,0 +1,130 @@
+// m3d-bench prepare as a user runs it.
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+
+#include "common/atomic_file.h"
+#include "datasets/dataset.h"
+#include "tests/catch.h"
+#include "tests/cli/program.h"
+
+using namespace m3d;
+using namespace m3d::test;
+using Catch::Contains;
+namespace fs = std::filesystem;
+
+namespace {
+
+std::string subject(int number) {
+  char id[16];
+  std::snprintf(id, sizeof id, "s%04d", number);
+  return id;
+}
+
+ImageF volume_of(const Shape3& shape, double offset) {
+  ImageF image;
+  image.geometry.shape = shape;
+  for (std::int64_t i = 0; i < voxel_count(shape); ++i)
+    image.voxels.push_back(static_cast<float>(offset + static_cast<double>(i * 7919 % 1013)));
+  return image;
+}
+
+LabelImage mask_of(const Shape3& shape, std::int64_t every) {
+  LabelImage mask;
+  mask.geometry.shape = shape;
+  for (std::int64_t i = 0; i < voxel_count(shape); ++i) mask.voxels.push_back(i % every == 0 ? 1 : 0);
+  return mask;
+}
+
+/// Subjects as TotalSegmentator MRI distributes them, with masks of the first `masks` classes.
+void download_of(const Workplace& place, int subjects, const Shape3& shape, std::size_t masks = 2) {
+  const fs::path source = place.path() / "download";
+  const auto classes = describe_dataset("totalseg_mri", {}).classes;
+  for (int i = 1; i <= subjects; ++i) {
+    const fs::path folder = source / subject(i);
+    write_image(folder / "mri.nii.gz", volume_of(shape, i));
+    const fs::path first = folder / "segmentations" / (classes.front().name + ".nii.gz");
+    write_labels(first, mask_of(shape, 3));
+    for (std::size_t mask = 1; mask < masks; ++mask)
+      fs::create_hard_link(first, first.parent_path() / (classes[mask].name + ".nii.gz"));
+  }
+}
+
+const std::vector<std::string> kPrepare = {"prepare",     "--dataset", "totalseg_mri", "--source", "download",
+                                           "--data-root", "raw",       "--workers",    "1"};
+
+std::vector<std::string> with(std::vector<std::string> arguments, const std::vector<std::string>& more) {
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  return arguments;
+}
+
+}  // namespace
+
+TEST_CASE("prepare converts a download, says what disk it takes, and the dataset is found by its name") {
+  const Workplace place;
+  download_of(place, 5, {4, 6, 8});
+  const Outcome prepared = run(place, with(kPrepare, {"--json"}));
+  INFO(prepared.err);
+  REQUIRE(prepared.exit_code == 0);
+  CHECK_THAT(prepared.err, Contains("a subset: 5 of 616"));
+  CHECK_THAT(prepared.err, Contains("converted: up to ") && Contains("preprocessed: up to ") && Contains("free)"));
+  const Json summary = prepared.json();
+  CHECK(summary["dataset"] == "totalseg_mri");
+  CHECK(summary["cases"] == 5);
+  CHECK(summary["classes"].size() == 50);
+  CHECK(summary["unusable_cases"].empty());
+  CHECK(summary["splits"].contains("nnunet"));
+  const Outcome again = run(place, kPrepare);
+  CHECK(again.exit_code == 0);
+  CHECK_THAT(again.out, Contains("totalseg_mri: 5 cases, 1 channels, 50 classes"));
+  const Outcome found = run(place, {"prepare", "--dataset", "totalseg_mri", "--data-root", "raw", "--json"});
+  CHECK(found.json()["cases"] == 5);
+}
+
+TEST_CASE("prepare without data: where to get it, under which licence, and the command that follows") {
+  const Workplace place;
+  const Outcome absent = run(place, {"prepare", "--dataset", "totalseg_ct:version=v1"});
+  CHECK(absent.exit_code == 2);
+  CHECK_THAT(absent.err, Contains("CC BY 4.0") && Contains("zenodo.org/record/6802614") &&
+                             Contains("m3d-bench prepare --dataset totalseg_ct-v1 --source"));
+  const Outcome elsewhere = run(place, {"prepare", "--dataset", "totalseg_ct", "--source", "nowhere"});
+  CHECK(elsewhere.exit_code == 2);
+  CHECK_THAT(elsewhere.err, Contains("--source nowhere is not a folder"));
+  CHECK_THAT(run(place, {"prepare", "--dataset", "acdc", "--link", "soft"}).err, Contains("symlink"));
+}
+
+TEST_CASE("prepare that is killed goes on where it was, and two at once do not mix") {
+  const Workplace place;
+  download_of(place, 12, {40, 120, 120}, 30);
+  const Program killed(place, kPrepare);
+  REQUIRE(wait_for_file(place.path() / "raw", "labelsTr/s0001.nii.gz"));
+  const Outcome second = run(place, kPrepare);
+  CHECK(second.exit_code == 2);
+  CHECK_THAT(second.err, Contains("is being prepared by another process"));
+  killed.signal(SIGKILL);
+  Program(killed).wait();
+  const fs::path folder = place.path() / "raw" / "Dataset227_TotalSegmentatorMRI";
+  REQUIRE_FALSE(fs::exists(folder / "dataset.json"));
+  const auto first_written = fs::last_write_time(folder / "labelsTr" / "s0001.nii.gz");
+  const Outcome half = run(place, {"--suite", "smoke", "--dataset", "totalseg_mri", "--data-root", "raw"});
+  CHECK(half.exit_code == 2);
+  CHECK_THAT(half.err, Contains("half converted"));
+
+  const Outcome resumed = run(place, kPrepare);
+  INFO(resumed.err);
+  CHECK(resumed.exit_code == 0);
+  CHECK(fs::last_write_time(folder / "labelsTr" / "s0001.nii.gz") == first_written);
+  CHECK(files_under(folder / "labelsTr", ".nii.gz").size() == 12);
+  CHECK(files_under(folder, "").size() == files_under(folder, ".nii.gz").size() + 5);  // 2 folders, lock, 2 JSON files
+}
+
+TEST_CASE("prepare that is interrupted ends with 130 and keeps what is whole") {
+  const Workplace place;
+  download_of(place, 12, {40, 120, 120}, 30);
+  Program program(place, kPrepare);
+  REQUIRE(wait_for_file(place.path() / "raw", "labelsTr/s0001.nii.gz"));
+  program.signal(SIGINT);
+  const Outcome interrupted = program.wait();
+  CHECK(interrupted.exit_code == 130);
+  CHECK_FALSE(fs::exists(place.path() / "raw" / "Dataset227_TotalSegmentatorMRI" / "dataset.json"));
+}
