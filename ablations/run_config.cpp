@@ -11,6 +11,7 @@ namespace {
 /// known by their content, wherever they lie.
 Json settings_that_decide(Json settings) {
   settings.erase("profile");
+  if (settings.contains("data")) settings["data"].erase("workers");
   if (!settings.contains("train")) return settings;
   Json& train = settings["train"];
   train.erase("checkpoint_every_steps");

@@ -11,6 +11,8 @@ std::vector<OptionSpec> data_settings() {
       {"data.batch_size", integer, 2, "patches a step", {}, 1},
       {"data.foreground_fraction", number, 0.33, "share of patches forced to hold foreground", {}, 0, 1},
       {"data.mirror", boolean, true, "mirror each axis with probability 0.5 in training"},
+      {"data.augmentation", string, "nnunet", "what else training patches undergo", {"none", "nnunet"}},
+      {"data.workers", integer, 2, "threads that draw batches ahead; any number draws the same", {}, 1, 64},
       {"data.max_classes", integer, 0, "keep only this many classes; 0: all", {}, 0},
       {"data.max_cases", integer, 0, "train on at most this many cases; 0: all", {}, 0},
       {"data.max_validation_cases", integer, 0, "evaluate at most this many cases; 0: all", {}, 0},

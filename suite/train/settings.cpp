@@ -33,6 +33,8 @@ DataSettings read_data(const Section& section) {
   section.read("batch_size", data.batch_size);
   section.read("foreground_fraction", data.foreground_fraction);
   section.read("mirror", data.mirror);
+  section.read("augmentation", data.augmentation);
+  section.read("workers", data.workers);
   section.read("max_classes", data.max_classes);
   section.read("max_cases", data.max_cases);
   section.read("max_validation_cases", data.max_validation_cases);
