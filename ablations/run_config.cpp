@@ -14,6 +14,7 @@ Json settings_that_decide(Json settings) {
   settings.erase("profile");
   if (settings.contains("infer")) settings["infer"].erase("memory_limit_gib");
   if (settings.contains("data") && settings["data"].value("split", "").empty()) settings["data"].erase("split");
+  if (settings.contains("data")) settings["data"].erase("workers");
   if (!settings.contains("train")) return settings;
   Json& train = settings["train"];
   train.erase("checkpoint_every_steps");

@@ -38,6 +38,16 @@ if(M3D_CUDA)
 endif()
 target_link_options(m3d_torch INTERFACE "LINKER:--allow-shlib-undefined")
 
+# C-Blosc2 comes out of the blosc2 wheel, beside LibTorch.
+find_path(BLOSC2_ROOT include/b2nd.h PATHS "${site_packages}/blosc2" NO_DEFAULT_PATH)
+if(NOT BLOSC2_ROOT)
+  message(FATAL_ERROR "C-Blosc2 is not under ${M3D_DEPS}: run scripts/setup first")
+endif()
+add_library(m3d_blosc2 SHARED IMPORTED)
+set_target_properties(m3d_blosc2 PROPERTIES IMPORTED_LOCATION "${BLOSC2_ROOT}/lib/libblosc2.so"
+  IMPORTED_SONAME libblosc2.so.9)
+target_include_directories(m3d_blosc2 SYSTEM INTERFACE "${BLOSC2_ROOT}/include")
+
 find_path(NVTX3_INCLUDE_DIR nvtx3/nvtx3.hpp
   PATHS "${site_packages}/nvidia/cu13/include" "${site_packages}/nvidia/nvtx/include")
 if(NOT NVTX3_INCLUDE_DIR)

@@ -53,6 +53,14 @@ std::vector<std::vector<std::int64_t>> class_locations(const Dataset& dataset,
 
 }  // namespace
 
+std::vector<bool> channels_normalised_inside(const Dataset& dataset, const Fingerprint& fingerprint) {
+  std::vector<bool> inside;
+  for (const std::string& name : dataset.channel_names)
+    inside.push_back(fingerprint.median_relative_size < kMaskedBelow &&
+                     normalisation_of(name) == Normalisation::z_score);
+  return inside;
+}
+
 PreparedCase prepare_case(const Dataset& dataset, const Fingerprint& fingerprint, const LoadedCase& loaded) {
   const ImageF& first = loaded.channels.front();
   const auto mask = nonzero_mask(loaded);
@@ -64,11 +72,11 @@ PreparedCase prepare_case(const Dataset& dataset, const Fingerprint& fingerprint
   prepared.original = first.geometry;
   prepared.crop_begin = box.begin;
   prepared.labels = crop_labels(loaded, mask, box);
+  const std::vector<bool> inside = channels_normalised_inside(dataset, fingerprint);
   for (std::size_t c = 0; c < loaded.channels.size(); ++c) {
     std::vector<float> voxels = cropped(loaded.channels[c].voxels, first.shape(), box);
     const Normalisation scheme = normalisation_of(dataset.channel_names[c]);
-    normalise(voxels, prepared.labels, scheme, fingerprint.channels[c],
-              fingerprint.median_relative_size < kMaskedBelow);
+    normalise(voxels, prepared.labels, scheme, fingerprint.channels[c], inside[c]);
     prepared.image.insert(prepared.image.end(), voxels.begin(), voxels.end());
   }
   prepared.class_locations = class_locations(dataset, prepared.labels);

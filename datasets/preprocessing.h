@@ -2,7 +2,6 @@
 // From a loaded case to what a network sees: crop to non-zero, normalise by channel type, keep native spacing.
 // Source: nnunet_conventions.md §2, §4 (resampling belongs to a later issue).
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -37,36 +36,13 @@ struct PreparedCase {
   Shape3 crop_begin{};
   /// Voxel indices (row-major in `shape`) of each class of the dataset, at most 10,000 a class, from a fixed seed (§4).
   std::vector<std::vector<std::int64_t>> class_locations;
+  /// Of all voxels that are not to be ignored, in the same way; empty unless the dataset has an ignore label.
+  std::vector<std::int64_t> annotated_locations;
 };
+
+/// By channel: whether its statistics leave out what lies outside the non-zero mask (§3).
+std::vector<bool> channels_normalised_inside(const Dataset& dataset, const Fingerprint& fingerprint);
 
 PreparedCase prepare_case(const Dataset& dataset, const Fingerprint& fingerprint, const LoadedCase& loaded);
-
-/// A training batch: `image` [B, C, D, H, W] float32, `labels` [B, D, H, W] (label values; outside the case 0).
-struct Batch {
-  Shape3 patch{};
-  std::int64_t size = 0, channels = 0;
-  std::vector<float> image;
-  std::vector<std::int16_t> labels;
-};
-
-/// Draws patches from prepared cases. Sample j of step t follows from (seed, t, j) alone: no state to save, and any
-/// number of threads draws the same batches. Sample j is forced to contain foreground when
-/// j >= round(batch_size * (1 - foreground_fraction)) (Python's round, §6). Outside the case: image 0.
-class PatchSampler {
- public:
-  struct Options {
-    Shape3 patch{};
-    std::int64_t batch_size = 2;
-    double foreground_fraction = 0.33;
-    bool mirror = true;  // each axis with probability 0.5 (§7.9)
-  };
-  PatchSampler(std::vector<std::shared_ptr<const PreparedCase>> cases, Options options, std::uint64_t seed);
-  Batch draw(std::int64_t step) const;
-
- private:
-  std::vector<std::shared_ptr<const PreparedCase>> cases_;
-  Options options_;
-  std::uint64_t seed_;
-};
 
 }  // namespace m3d

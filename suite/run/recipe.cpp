@@ -20,9 +20,18 @@ Loss loss_of(const TrainSettings& settings, bool region_based) {
   };
 }
 
-DrawBatch sampler_of(std::vector<std::shared_ptr<const PreparedCase>> cases, const PatchSampler::Options& options,
-                     std::uint64_t seed) {
-  return [sampler = PatchSampler(std::move(cases), options, seed)](std::int64_t step) { return sampler.draw(step); };
+DrawBatch sampler_of(const std::vector<std::shared_ptr<const PreparedCase>>& cases,
+                     const PatchSampler::Options& options, std::uint64_t seed) {
+  return [sampler = PatchSampler(cases, options, seed)](std::int64_t step) { return sampler.draw(step); };
+}
+
+PatchSampler::Options training_patches(const DataSettings& settings, const FoldData& data, const Shape3& patch) {
+  PatchSampler::Options options{patch, settings.batch_size, settings.foreground_fraction, settings.mirror};
+  if (settings.augmentation == "nnunet") {
+    options.augmentation = Augmentation::nnunet;
+    options.masked_channels = channels_normalised_inside(data.dataset(), data.fingerprint());
+  }
+  return options;
 }
 
 /// The settings as the objective room reads them.
@@ -43,12 +52,12 @@ TrainingRecipe training_recipe(const RunConfig& config, const RunSettings& setti
   recipe.hash = config.hash();
   recipe.device = config.device;
   recipe.precision = config.precision;
-  const DataSettings& sampling = settings.data;
-  recipe.draw = sampler_of(data.training(), {patch, sampling.batch_size, sampling.foreground_fraction, sampling.mirror},
-                           config.seed);
+  recipe.draw = sampler_of(data.training(), training_patches(settings.data, data, patch), config.seed);
+  recipe.workers = settings.data.workers;
   if (recipe.validation_iterations > 0)
     recipe.draw_validation =
-        sampler_of(data.validation(), {patch, sampling.batch_size, sampling.validation_foreground_fraction, false},
+        sampler_of(data.validation(),
+                   {patch, settings.data.batch_size, settings.data.validation_foreground_fraction, false},
                    RandomStream(config.seed, "validation patches").next());
   recipe.loss = loss_of(settings.train, data.dataset().region_based);
   recipe.make_optimiser = [json = train_json(config)](std::vector<torch::Tensor> parameters) {

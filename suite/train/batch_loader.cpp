@@ -4,8 +4,10 @@
 
 namespace m3d {
 
-BatchLoader::BatchLoader(DrawBatch draw, std::int64_t first, std::int64_t end, std::size_t capacity)
-    : draw_(std::move(draw)), capacity_(capacity), worker_([this, first, end] { work(first, end); }) {}
+BatchLoader::BatchLoader(DrawBatch draw, std::int64_t first, std::int64_t end, std::int64_t workers)
+    : draw_(std::move(draw)), end_(end), ahead_(workers + 1), next_to_draw_(first), next_to_deliver_(first) {
+  for (std::int64_t i = 0; i < workers; ++i) workers_.emplace_back([this] { work(); });
+}
 
 BatchLoader::~BatchLoader() {
   {
@@ -13,37 +15,35 @@ BatchLoader::~BatchLoader() {
     stopping_ = true;
   }
   changed_.notify_all();
-  worker_.join();
+  for (std::thread& worker : workers_) worker.join();
 }
 
-bool BatchLoader::push(Batch batch) {
+void BatchLoader::work() {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return stopping_ || waiting_.size() < capacity_; });
-  if (stopping_) return false;
-  waiting_.push_back(std::move(batch));
-  changed_.notify_all();
-  return true;
-}
-
-void BatchLoader::work(std::int64_t first, std::int64_t end) {
-  try {
-    for (std::int64_t step = first; step < end; ++step)
-      if (!push(draw_(step))) return;
-  } catch (...) {
-    const std::lock_guard lock(mutex_);
-    failure_ = std::current_exception();
+  while (true) {
+    changed_.wait(lock, [this] { return stopping_ || next_to_draw_ < next_to_deliver_ + ahead_; });
+    if (stopping_ || next_to_draw_ >= end_) return;
+    const std::int64_t step = next_to_draw_++;
+    lock.unlock();
+    std::variant<Batch, std::exception_ptr> result;
+    try {
+      result = draw_(step);
+    } catch (...) {
+      result = std::current_exception();
+    }
+    lock.lock();
+    drawn_.emplace(step, std::move(result));
     changed_.notify_all();
   }
 }
 
 Batch BatchLoader::next() {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return !waiting_.empty() || failure_; });
-  if (waiting_.empty()) std::rethrow_exception(failure_);
-  Batch batch = std::move(waiting_.front());
-  waiting_.pop_front();
+  changed_.wait(lock, [this] { return drawn_.contains(next_to_deliver_); });
+  auto result = std::move(drawn_.extract(next_to_deliver_++).mapped());
   changed_.notify_all();
-  return batch;
+  if (const auto* failure = std::get_if<std::exception_ptr>(&result)) std::rethrow_exception(*failure);
+  return std::get<Batch>(std::move(result));
 }
 
 }  // namespace m3d

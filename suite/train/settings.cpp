@@ -34,6 +34,8 @@ DataSettings read_data(const Section& section) {
   section.read("foreground_fraction", data.foreground_fraction);
   section.read("validation_foreground_fraction", data.validation_foreground_fraction);
   section.read("mirror", data.mirror);
+  section.read("augmentation", data.augmentation);
+  section.read("workers", data.workers);
   section.read("max_classes", data.max_classes);
   section.read("split", data.split);
   section.read("max_cases", data.max_cases);

@@ -1,7 +1,8 @@
 #pragma once
 // From batches of label values to the tensors that networks and losses see.
 #include "architectures/registry.h"
-#include "datasets/preprocessing.h"
+#include "datasets/dataset.h"
+#include "datasets/patch_sampler.h"
 
 namespace m3d {
 

@@ -38,7 +38,7 @@ class Trainer {
 
   TrainingResult run() {
     resume();
-    BatchLoader loader(recipe_.draw, state_.step, recipe_.total_steps());
+    BatchLoader loader(recipe_.draw, state_.step, recipe_.total_steps(), recipe_.workers);
     while (state_.step < recipe_.total_steps()) run_epoch(loader);
     // A recipe without epochs keeps the weights that it was given.
     if (recipe_.total_steps() == 0) save_checkpoint(checkpoint_file(), network_, *optimiser_, state_, recipe_.hash);

@@ -24,7 +24,8 @@ struct TrainingRecipe {
   std::string device = "cpu";
   std::string precision = "fp32";
 
-  DrawBatch draw;             // training batches by step; called from another thread
+  DrawBatch draw;             // training batches by step; called from other threads
+  std::int64_t workers = 1;   // threads that call it
   DrawBatch draw_validation;  // by epoch * validation_iterations + iteration
   std::function<torch::Tensor(const std::vector<torch::Tensor>& outputs, const torch::Tensor& target)> loss;
   std::function<std::unique_ptr<torch::optim::Optimizer>(std::vector<torch::Tensor>)> make_optimiser;

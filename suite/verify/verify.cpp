@@ -34,6 +34,7 @@ RecordCheck dispatch(const Json& record, const std::filesystem::path& folder) {
   if (kind == "block") return verify_block(record);
   if (kind == "architecture") return verify_architecture(record);
   if (kind == "splits") return verify_splits(record);
+  if (kind == "augmentation") return verify_augmentation(record);
   if (kind == "metrics") return verify_metrics(record, folder);
   if (kind == "region_metrics") return verify_region_metrics(record, folder);
   if (kind == "loss") return verify_loss(record);

@@ -39,6 +39,7 @@ RecordCheck verify_operator(const Json& record);
 RecordCheck verify_block(const Json& record);
 RecordCheck verify_architecture(const Json& record);
 RecordCheck verify_splits(const Json& record);
+RecordCheck verify_augmentation(const Json& record);
 RecordCheck verify_metrics(const Json& record, const std::filesystem::path& folder);
 RecordCheck verify_region_metrics(const Json& record, const std::filesystem::path& folder);
 RecordCheck verify_loss(const Json& record);

@@ -18,62 +18,48 @@ torch::Tensor new_storage(torch::ScalarType type, std::int64_t numel) {
   return torch::empty({numel}, type);
 }
 
-/// Pickles a dictionary of tensors in protocol 2, as torch.save writes it.
-class PickleWriter {
- public:
-  PickleWriter() { put(std::string_view("\x80\x02}(", 4)); }
+std::string storage_name(torch::ScalarType type) {
+  switch (type) {
+    case torch::kFloat32: return "FloatStorage";
+    case torch::kFloat64: return "DoubleStorage";
+    case torch::kFloat16: return "HalfStorage";
+    case torch::kBFloat16: return "BFloat16Storage";
+    case torch::kInt64: return "LongStorage";
+    case torch::kInt32: return "IntStorage";
+    case torch::kBool: return "BoolStorage";
+    default: throw std::runtime_error(std::string("no PyTorch storage for ") + torch::toString(type));
+  }
+}
 
-  void entry(const std::string& name, const torch::Tensor& tensor, std::size_t key) {
-    text(name);
-    global("torch._utils", "_rebuild_tensor_v2");
-    put("((");
-    text("storage");
-    global("torch", storage_name(tensor.scalar_type()));
-    text(std::to_string(key));
-    text("cpu");
-    integer(tensor.numel());
-    put("tQ");
-    integer(0);
-    tuple(tensor.sizes());
-    tuple(tensor.strides());
-    put("\x89");  // requires_grad
-    global("collections", "OrderedDict");
-    put(")RtR");
-  }
-  std::string finished() { return bytes_ + "u."; }
+void put_integers(PickleWriter& pickle, torch::IntArrayRef numbers) {
+  pickle.begin();
+  for (const auto number : numbers) pickle.integer(number);
+  pickle.end_tuple();
+}
 
- private:
-  void put(std::string_view text) { bytes_ += text; }
-  template <class Number>
-  void raw(Number number) {
-    bytes_.append(reinterpret_cast<const char*>(&number), sizeof number);
-  }
-  void text(const std::string& content) {
-    put("X"), raw(static_cast<std::uint32_t>(content.size())), put(content);
-  }
-  void integer(std::int64_t number) { put("\x8a"), raw(std::uint8_t{8}), raw(number); }
-  void tuple(torch::IntArrayRef numbers) {
-    put("(");
-    for (const auto number : numbers) integer(number);
-    put("t");
-  }
-  void global(const std::string& module, const std::string& name) { put("c" + module + "\n" + name + "\n"); }
-
-  static std::string storage_name(torch::ScalarType type) {
-    switch (type) {
-      case torch::kFloat32: return "FloatStorage";
-      case torch::kFloat64: return "DoubleStorage";
-      case torch::kFloat16: return "HalfStorage";
-      case torch::kBFloat16: return "BFloat16Storage";
-      case torch::kInt64: return "LongStorage";
-      case torch::kInt32: return "IntStorage";
-      case torch::kBool: return "BoolStorage";
-      default: throw std::runtime_error(std::string("no PyTorch storage for ") + torch::toString(type));
-    }
-  }
-
-  std::string bytes_;
-};
+/// A tensor whose storage is the zip's record data/<key>, as torch.save writes it.
+void put_tensor(PickleWriter& pickle, const torch::Tensor& tensor, std::size_t key) {
+  pickle.global("torch._utils", "_rebuild_tensor_v2");
+  pickle.begin();
+  pickle.begin();
+  pickle.text("storage");
+  pickle.global("torch", storage_name(tensor.scalar_type()));
+  pickle.text(std::to_string(key));
+  pickle.text("cpu");
+  pickle.integer(tensor.numel());
+  pickle.end_tuple();
+  pickle.persistent_id();
+  pickle.integer(0);
+  put_integers(pickle, tensor.sizes());
+  put_integers(pickle, tensor.strides());
+  pickle.boolean(false);  // requires_grad
+  pickle.global("collections", "OrderedDict");
+  pickle.begin();
+  pickle.end_tuple();
+  pickle.call();
+  pickle.end_tuple();
+  pickle.call();
+}
 
 }  // namespace
 
@@ -96,7 +82,7 @@ PicklePointer read_pytorch_zip(const std::string& bytes) {
   };
   const auto [data, size] = zip.getRecord("data.pkl");
   std::size_t position = 0;
-  return read_pickle({static_cast<const char*>(data.get()), size}, position, storage);
+  return read_pickled_tensors({static_cast<const char*>(data.get()), size}, position, storage);
 }
 
 PicklePointer read_legacy_pytorch(const std::string& bytes) {
@@ -107,9 +93,9 @@ PicklePointer read_legacy_pytorch(const std::string& bytes) {
     return known != storages.end() ? known->second : storages[key] = new_storage(type, numel);
   };
   std::size_t position = 0;
-  for (int i = 0; i < 3; ++i) read_pickle(bytes, position, storage);  // magic number, version, machine
-  const auto object = read_pickle(bytes, position, storage);
-  const auto keys = read_pickle(bytes, position, storage);
+  for (int i = 0; i < 3; ++i) read_pickled_tensors(bytes, position, storage);  // magic number, version, machine
+  const auto object = read_pickled_tensors(bytes, position, storage);
+  const auto keys = read_pickled_tensors(bytes, position, storage);
   for (const auto& key : keys->items) {
     const auto found = storages.find(key->text);
     if (found == storages.end()) throw std::runtime_error("storage " + key->text + " belongs to no tensor");
@@ -129,12 +115,15 @@ std::string pytorch_bytes(const NamedTensors& tensors) {
     bytes.append(static_cast<const char*>(data), size);
     return size;
   });
-  PickleWriter pickle;
+  PickleWriter pickle(2);
   std::vector<torch::Tensor> plain;
+  pickle.begin();
   for (const auto& [name, tensor] : tensors) {
     plain.push_back(tensor.detach().to(torch::kCPU).contiguous());
-    pickle.entry(name, plain.back(), plain.size() - 1);
+    pickle.text(name);
+    put_tensor(pickle, plain.back(), plain.size() - 1);
   }
+  pickle.end_dictionary();
   const std::string text = pickle.finished();
   zip.writeRecord("data.pkl", text.data(), text.size());
   for (std::size_t i = 0; i < plain.size(); ++i)

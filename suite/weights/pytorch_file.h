@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <string>
 
-#include "suite/weights/pickle_value.h"
+#include "suite/weights/pickled_tensors.h"
 #include "suite/weights/state_file.h"
 
 namespace m3d {

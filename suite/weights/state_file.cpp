@@ -11,17 +11,9 @@
 namespace m3d {
 namespace {
 
-using Kind = PickleValue::Kind;
-
 bool holds_tensors(const PickleValue& value) {
   return std::any_of(value.entries.begin(), value.entries.end(),
-                     [](const auto& entry) { return entry.second->kind == Kind::tensor; });
-}
-
-const PickleValue* entry_of(const PickleValue& dictionary, const std::string& key) {
-  for (const auto& [name, value] : dictionary.entries)
-    if (name->kind == Kind::text && name->text == key) return value.get();
-  return nullptr;
+                     [](const auto& entry) { return tensor_of(*entry.second) != nullptr; });
 }
 
 /// Keys of a dictionary, for messages.
@@ -35,7 +27,7 @@ std::string keys_of(const PickleValue& value) {
 std::pair<const PickleValue*, std::string> find_tensors(const PickleValue& root) {
   static constexpr std::array usual = {"network_weights", "state_dict", "model_state_dict", "model"};
   for (const char* key : usual)
-    if (const auto* value = entry_of(root, key); value && holds_tensors(*value)) return {value, key};
+    if (const auto value = entry_of(root, key); value && holds_tensors(*value)) return {value.get(), key};
   if (holds_tensors(root)) return {&root, ""};
   for (const auto& [name, value] : root.entries)
     if (holds_tensors(*value)) return {value.get(), name->text};
@@ -46,10 +38,10 @@ const PickleValue& follow(const PickleValue& root, const std::string& place) {
   const PickleValue* value = &root;
   for (std::size_t begin = 0; begin <= place.size();) {
     const auto end = std::min(place.find('.', begin), place.size());
-    const auto* next = entry_of(*value, place.substr(begin, end - begin));
+    const auto next = entry_of(*value, place.substr(begin, end - begin));
     if (!next)
       throw UserError("it has no '" + place.substr(begin, end - begin) + "'; keys there: " + keys_of(*value));
-    value = next, begin = end + 1;
+    value = next.get(), begin = end + 1;
   }
   return *value;
 }
@@ -57,7 +49,8 @@ const PickleValue& follow(const PickleValue& root, const std::string& place) {
 NamedTensors tensors_in(const PickleValue& dictionary) {
   NamedTensors tensors;
   for (const auto& [name, value] : dictionary.entries)
-    if (value->kind == Kind::tensor && name->kind == Kind::text) tensors.emplace_back(name->text, value->tensor);
+    if (const auto* tensor = tensor_of(*value); tensor && name->kind == PickleValue::Kind::text)
+      tensors.emplace_back(name->text, *tensor);
   return tensors;
 }
 

@@ -2,6 +2,7 @@
 #include <chrono>
 #include <set>
 
+#include "datasets/patch_sampler.h"
 #include "datasets/preprocessing.h"
 #include "tests/catch.h"
 
@@ -28,7 +29,9 @@ std::shared_ptr<PreparedCase> numbered_case(const Shape3& shape, std::int64_t ch
 
 PatchSampler sampler_of(std::shared_ptr<const PreparedCase> one, const Shape3& patch, bool mirror = false,
                         std::int64_t batch_size = 2, std::uint64_t seed = 7) {
-  return {{std::move(one)}, {.patch = patch, .batch_size = batch_size, .mirror = mirror}, seed};
+  return {std::vector{std::shared_ptr<const PreparedCase>(std::move(one))},
+          {.patch = patch, .batch_size = batch_size, .mirror = mirror},
+          seed};
 }
 
 bool has_foreground(const Batch& batch, std::int64_t sample) {

@@ -1,5 +1,9 @@
 #include <torch/torch.h>
 
+#include <atomic>
+#include <chrono>
+#include <thread>
+
 #include "common/atomic_file.h"
 #include "common/error.h"
 #include "suite/train/batch_loader.h"
@@ -28,8 +32,33 @@ TEST_CASE("Batches come in the order of the steps and errors of the worker arriv
 }
 
 TEST_CASE("Unread batches do not block the end") {
-  const BatchLoader loader([](std::int64_t) { return Batch{}; }, 0, 1000000);
+  const BatchLoader loader([](std::int64_t) { return Batch{}; }, 0, 1000000, GENERATE(1, 4));
   SUCCEED();
+}
+
+TEST_CASE("Several workers deliver in order, and draw no further ahead than allowed") {
+  std::atomic<std::int64_t> begun = 0;
+  const auto draw = [&](std::int64_t step) {
+    ++begun;
+    std::this_thread::sleep_for(std::chrono::microseconds(step * 7919 % 500));  // later ones may be ready first
+    return Batch{{1, 1, 1}, step, 1, {}, {}};
+  };
+  BatchLoader loader(draw, 0, 200, 4);
+  for (std::int64_t step = 0; step < 200; ++step) {
+    CHECK(begun <= step + 5);
+    CHECK(loader.next().size == step);
+  }
+}
+
+TEST_CASE("An error arrives in its turn, after the batches before it") {
+  const auto draw = [](std::int64_t step) {
+    if (step == 3) throw RunError("no patch");
+    if (step < 3) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    return Batch{{1, 1, 1}, step, 1, {}, {}};
+  };
+  BatchLoader loader(draw, 0, 10, 3);
+  for (std::int64_t step = 0; step < 3; ++step) CHECK(loader.next().size == step);
+  CHECK_THROWS_WITH(loader.next(), "no patch");
 }
 
 TEST_CASE("Label values become class indices or regions, all others background") {

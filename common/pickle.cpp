@@ -1,4 +1,4 @@
-#include "suite/weights/pickle_value.h"
+#include "common/pickle.h"
 
 #include <bit>
 #include <cstring>
@@ -28,57 +28,10 @@ PicklePointer text(std::string content) {
   return value;
 }
 
-[[noreturn]] void damaged(const std::string& why) { throw std::runtime_error("its pickle is damaged: " + why); }
-
-torch::ScalarType storage_type(const std::string& global) {
-  static const std::map<std::string, torch::ScalarType> types = {
-      {"torch.FloatStorage", torch::kFloat32},   {"torch.DoubleStorage", torch::kFloat64},
-      {"torch.HalfStorage", torch::kFloat16},    {"torch.BFloat16Storage", torch::kBFloat16},
-      {"torch.LongStorage", torch::kInt64},      {"torch.IntStorage", torch::kInt32},
-      {"torch.ShortStorage", torch::kInt16},     {"torch.CharStorage", torch::kInt8},
-      {"torch.ByteStorage", torch::kUInt8},      {"torch.BoolStorage", torch::kBool}};
-  const auto found = types.find(global);
-  if (found == types.end()) throw std::runtime_error("it holds tensors of the type " + global);
-  return found->second;
-}
-
-std::vector<std::int64_t> integers(const PickleValue& value) {
-  std::vector<std::int64_t> numbers;
-  for (const auto& item : value.items) {
-    if (item->kind != Kind::integer) damaged("a tensor's sizes are no integers");
-    numbers.push_back(item->integer);
-  }
-  return numbers;
-}
-
-/// torch._utils._rebuild_tensor_v2(storage, offset, size, stride, …): a view of the storage, inside its bounds.
-PicklePointer rebuilt_tensor(const std::vector<PicklePointer>& arguments) {
-  if (arguments.size() < 4 || arguments[0]->kind != Kind::tensor || arguments[1]->kind != Kind::integer)
-    damaged("a tensor without storage");
-  const auto& storage = arguments[0]->tensor;
-  const std::int64_t offset = arguments[1]->integer;
-  const auto sizes = integers(*arguments[2]), strides = integers(*arguments[3]);
-  if (sizes.size() != strides.size() || offset < 0) damaged("a tensor's sizes and strides do not match");
-  std::int64_t last = offset;
-  bool empty = false;
-  for (std::size_t i = 0; i < sizes.size(); ++i) {
-    if (sizes[i] < 0 || strides[i] < 0) damaged("a negative size or stride");
-    empty = empty || sizes[i] == 0;
-    std::int64_t step = 0;
-    if (sizes[i] > 0 && (__builtin_mul_overflow(sizes[i] - 1, strides[i], &step) ||
-                         __builtin_add_overflow(last, step, &last)))
-      damaged("a tensor reaches beyond its storage");
-  }
-  if (!empty && last >= storage.numel()) damaged("a tensor reaches beyond its storage");
-  auto value = make(Kind::tensor);
-  value->tensor = storage.as_strided(sizes, strides, offset);
-  return value;
-}
-
 class Reader {
  public:
-  Reader(std::string_view bytes, std::size_t& position, const StorageReader& storage)
-      : bytes_(bytes), position_(position), storage_(storage) {}
+  Reader(std::string_view bytes, std::size_t& position, const PickleHooks& hooks)
+      : bytes_(bytes), position_(position), hooks_(hooks) {}
 
   PicklePointer read() {
     while (true) {
@@ -92,7 +45,7 @@ class Reader {
 
  private:
   std::string_view take(std::uint64_t count) {
-    if (count > bytes_.size() - position_) damaged("it ends early");
+    if (count > bytes_.size() - position_) damaged_pickle("it ends early");
     const auto part = bytes_.substr(position_, count);
     position_ += count;
     return part;
@@ -105,7 +58,7 @@ class Reader {
   }
   std::string line() {
     const auto end = bytes_.find('\n', position_);
-    if (end == std::string_view::npos) damaged("it ends early");
+    if (end == std::string_view::npos) damaged_pickle("it ends early");
     const std::string content(bytes_.substr(position_, end - position_));
     position_ = end + 1;
     return content;
@@ -113,18 +66,18 @@ class Reader {
 
   void push(PicklePointer value) { stack_.push_back(std::move(value)); }
   PicklePointer pop() {
-    if (stack_.empty() || (!marks_.empty() && marks_.back() == stack_.size())) damaged("it takes from an empty stack");
+    if (stack_.empty() || (!marks_.empty() && marks_.back() == stack_.size())) damaged_pickle("it takes from an empty stack");
     auto value = std::move(stack_.back());
     stack_.pop_back();
     return value;
   }
   PickleValue& top() {
-    if (stack_.empty()) damaged("it takes from an empty stack");
+    if (stack_.empty()) damaged_pickle("it takes from an empty stack");
     return *stack_.back();
   }
   /// What was pushed since the last mark.
   std::vector<PicklePointer> since_mark() {
-    if (marks_.empty()) damaged("a mark is missing");
+    if (marks_.empty()) damaged_pickle("a mark is missing");
     const auto first = stack_.begin() + static_cast<std::ptrdiff_t>(marks_.back());
     std::vector<PicklePointer> items(first, stack_.end());
     stack_.erase(first, stack_.end());
@@ -149,6 +102,8 @@ class Reader {
       case 'C': push(text(std::string(take(number<std::uint8_t>())))); return true;
       case 'T':
       case 'B': push(text(std::string(take(number<std::uint32_t>())))); return true;
+      case '\x8e':
+      case '\x96': push(text(std::string(take(number<std::uint64_t>())))); return true;
       case '\x80': take(1); return true;   // protocol
       case '\x95': take(8); return true;   // frame
       default: return false;
@@ -212,7 +167,7 @@ class Reader {
     top().entries.emplace_back(std::move(key), std::move(value));
   }
   void set_items(const std::vector<PicklePointer>& items) {
-    if (items.size() % 2 != 0) damaged("a dictionary has a key without a value");
+    if (items.size() % 2 != 0) damaged_pickle("a dictionary has a key without a value");
     for (std::size_t i = 0; i < items.size(); i += 2) top().entries.emplace_back(items[i], items[i + 1]);
   }
 
@@ -232,7 +187,7 @@ class Reader {
   }
   PicklePointer remembered(std::uint64_t index) {
     const auto found = memo_.find(index);
-    if (found == memo_.end()) damaged("it asks for a value that it never stored");
+    if (found == memo_.end()) damaged_pickle("it asks for a value that it never stored");
     return found->second;
   }
 
@@ -261,7 +216,11 @@ class Reader {
         push(made_by(*callable, arguments->items));
         return true;
       }
-      case 'b': pop(); return true;  // an object's attributes: not of interest here
+      case 'b': {
+        auto state = pop();
+        top().state = std::move(state);
+        return true;
+      }
       default: return false;
     }
   }
@@ -270,32 +229,26 @@ class Reader {
     top().text = std::move(name);
   }
 
-  /// ('storage', type, key, location, numel): PyTorch's only persistent ids.
   PicklePointer persistent(const PickleValue& id) {
-    const auto& items = id.items;
-    if (items.size() < 5 || items[0]->text != "storage" || items[4]->kind != Kind::integer)
-      damaged("an unknown kind of persistent id");
-    auto value = make(Kind::tensor);
-    value->tensor = storage_(items[2]->text, storage_type(items[1]->text), items[4]->integer);
-    return value;
+    if (!hooks_.persistent) damaged_pickle("it names objects that lie elsewhere");
+    return hooks_.persistent(id);
   }
 
-  /// The few callables that plain data needs; every other one leaves a placeholder.
-  static PicklePointer made_by(const PickleValue& callable, const std::vector<PicklePointer>& arguments) {
+  /// What the few callables that plain data needs make, or the hooks'; every other one leaves a placeholder.
+  PicklePointer made_by(const PickleValue& callable, const std::vector<PicklePointer>& arguments) {
     const std::string& name = callable.text;
-    if (name == "torch._utils._rebuild_tensor_v2" || name == "torch._utils._rebuild_tensor")
-      return rebuilt_tensor(arguments);
-    const bool passes_on = name == "torch._utils._rebuild_parameter" || name == "torch.jit._pickle.restore_type_tag";
-    if (passes_on && !arguments.empty()) return arguments[0];
     if (name == "collections.OrderedDict" || name == "builtins.dict") return make(Kind::dictionary);
+    if (hooks_.call)
+      if (auto made = hooks_.call(name, arguments)) return made;
     auto value = make(Kind::opaque);
     value->text = name;
+    value->items = arguments;
     return value;
   }
 
   std::string_view bytes_;
   std::size_t& position_;
-  const StorageReader& storage_;
+  const PickleHooks& hooks_;
   std::vector<PicklePointer> stack_;
   std::vector<std::size_t> marks_;
   std::map<std::uint64_t, PicklePointer> memo_;
@@ -303,8 +256,37 @@ class Reader {
 
 }  // namespace
 
-PicklePointer read_pickle(std::string_view bytes, std::size_t& position, const StorageReader& storage) {
-  return Reader(bytes, position, storage).read();
+void damaged_pickle(const std::string& why) { throw std::runtime_error("its pickle is damaged: " + why); }
+
+PicklePointer read_pickle(std::string_view bytes, std::size_t& position, const PickleHooks& hooks) {
+  return Reader(bytes, position, hooks).read();
+}
+
+PicklePointer entry_of(const PickleValue& dictionary, std::string_view key) {
+  for (const auto& [name, value] : dictionary.entries)
+    if (name->kind == Kind::text && name->text == key) return value;
+  return nullptr;
+}
+
+PickleWriter::PickleWriter(int protocol) {
+  put("\x80");
+  raw(static_cast<std::uint8_t>(protocol));
+}
+
+void PickleWriter::integer(std::int64_t value) { put("\x8a"), raw(std::uint8_t{8}), raw(value); }
+
+void PickleWriter::number(double value) { put("G"), raw(__builtin_bswap64(std::bit_cast<std::uint64_t>(value))); }
+
+void PickleWriter::text(std::string_view value) {
+  put("X"), raw(static_cast<std::uint32_t>(value.size())), put(value);
+}
+
+void PickleWriter::bytes(std::string_view value) {
+  put("\x8e"), raw(static_cast<std::uint64_t>(value.size())), put(value);
+}
+
+void PickleWriter::global(std::string_view module, std::string_view name) {
+  put("c"), put(module), put("\n"), put(name), put("\n");
 }
 
 }  // namespace m3d
