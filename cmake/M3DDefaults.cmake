@@ -29,9 +29,14 @@ set_property(GLOBAL PROPERTY JOB_POOLS torch=${torch_jobs})
 
 add_library(m3d_warnings INTERFACE)
 target_compile_options(m3d_warnings INTERFACE
-  $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wpedantic -Wshadow=local -Wnon-virtual-dtor -Werror>)
+  $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wall -Wextra -Wpedantic -Wshadow=local -Wnon-virtual-dtor -Werror>)
 if(M3D_SANITIZE)
   target_compile_options(m3d_warnings INTERFACE
     $<$<COMPILE_LANGUAGE:CXX>:-fsanitize=address,undefined -fno-omit-frame-pointer -Wno-error=maybe-uninitialized>)
+  target_link_options(m3d_warnings INTERFACE -fsanitize=address,undefined)
+endif()
+if(M3D_FUZZ)
+  set(fuzz_flags -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
+  target_compile_options(m3d_warnings INTERFACE ${fuzz_flags})
   target_link_options(m3d_warnings INTERFACE -fsanitize=address,undefined)
 endif()

@@ -1,13 +1,20 @@
 # Everything that is not ours. LibTorch is the PyPI wheel under ${M3D_DEPS}/venv (scripts/setup puts it there).
 # find_package(Torch) is not used: it asks for a whole CUDA toolkit even when only the CPU library is linked.
 find_package(Threads REQUIRED)
-find_package(OpenMP REQUIRED)
 find_package(yaml-cpp REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(spdlog REQUIRED)
 find_package(ZLIB REQUIRED)
 find_package(ITK REQUIRED COMPONENTS 
   ITKCommon ITKVNL ITKIOImageBase ITKIONIFTI ITKIOMeta ITKIONRRD ITKIOGIPL ITKIOGDCM)
+add_library(m3d_itk INTERFACE)
+target_include_directories(m3d_itk SYSTEM INTERFACE ${ITK_INCLUDE_DIRS})
+target_link_libraries(m3d_itk INTERFACE ${ITK_LIBRARIES})
+
+if(M3D_FUZZ)
+  return()  # no fuzz target needs what follows
+endif()
+find_package(OpenMP REQUIRED)
 find_path(CLI11_INCLUDE_DIR CLI/CLI.hpp REQUIRED)
 
 file(GLOB site_packages "${M3D_DEPS}/venv/lib/python3*/site-packages")
@@ -56,10 +63,6 @@ endif()
 add_library(m3d_nvtx INTERFACE)
 target_include_directories(m3d_nvtx SYSTEM INTERFACE "${NVTX3_INCLUDE_DIR}")
 target_link_libraries(m3d_nvtx INTERFACE ${CMAKE_DL_LIBS})
-
-add_library(m3d_itk INTERFACE)
-target_include_directories(m3d_itk SYSTEM INTERFACE ${ITK_INCLUDE_DIRS})
-target_link_libraries(m3d_itk INTERFACE ${ITK_LIBRARIES})
 
 add_library(m3d_cli11 INTERFACE)
 target_include_directories(m3d_cli11 SYSTEM INTERFACE "${CLI11_INCLUDE_DIR}")

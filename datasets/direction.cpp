@@ -1,6 +1,5 @@
 #include "datasets/direction.h"
 
-#include <algorithm>
 #include <cmath>
 
 namespace m3d {
@@ -29,8 +28,7 @@ double deviation_from_orthonormal(const Matrix3& matrix) {
     for (std::size_t b = 0; b < 3; ++b) {
       double product = a == b ? -1 : 0;
       for (std::size_t row = 0; row < 3; ++row) product += matrix[3 * row + a] * matrix[3 * row + b];
-      // Written so that NaN counts as a deviation.
-      largest = std::abs(product) <= largest ? largest : std::abs(product);
+      if (!(std::abs(product) <= largest)) largest = std::abs(product);
       if (std::isnan(largest)) return largest;
     }
   return largest;
@@ -47,8 +45,11 @@ Matrix3 nearest_orthonormal(Matrix3 axes) {
 
 double largest_turn(const Matrix3& a, const Matrix3& b) {
   double largest = 0;
-  for (std::size_t c = 0; c < 3; ++c)
-    largest = std::max(largest, std::hypot(a[c] - b[c], a[3 + c] - b[3 + c], a[6 + c] - b[6 + c]));
+  for (std::size_t c = 0; c < 3; ++c) {
+    const double turn = std::hypot(a[c] - b[c], a[3 + c] - b[3 + c], a[6 + c] - b[6 + c]);
+    if (!(turn <= largest)) largest = turn;
+    if (std::isnan(largest)) break;
+  }
   return largest;
 }
 

@@ -181,6 +181,8 @@ TEST_CASE("MetaImage and NRRD: each broken field is named") {
   CHECK_THAT(mha(kind + three + sizes + "ElementSpacing = 1 nan 1\n"), Contains("spacing"));
   CHECK_THAT(mha(kind + three + sizes + "Offset = 1 inf 1\n"), Contains("origin"));
   CHECK_THAT(mha(kind + three + sizes + "TransformMatrix = 1 0 0 0 1 0 0 0 0\n"), Contains("right angles"));
+  CHECK_THAT(mha(kind + three + sizes + "TransformMatrix = 1e300 0 0 0 1e300 0 0 0 1e300\n"), Contains("right angles"));
+  CHECK_THAT(mha(kind + three + sizes + "TransformMatrix = nan 0 0 0 1 0 0 0 1\n"), Contains("right angles"));
   CHECK_THAT(mha(kind + three + sizes + "ElementNumberOfChannels = 3\n"), Contains("one value a voxel"));
   CHECK_THAT(mha(kind + three + sizes + "CompressedData = True\n"), Contains("damaged"));
   CHECK_THAT(mha("ElementType = MET_UCHAR\n" + three + sizes), Contains("\"BinaryData\""));

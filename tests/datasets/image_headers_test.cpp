@@ -3,6 +3,8 @@
 #include <nlohmann/json.hpp>
 
 #include "common/atomic_file.h"
+#include "common/hash.h"
+#include "common/resources.h"
 #include "datasets/image.h"
 #include "tests/catch.h"
 #include "tests/datasets/small_dataset.h"
@@ -15,6 +17,8 @@ namespace fs = std::filesystem;
 namespace {
 
 const fs::path kFolder = fs::path(M3D_SOURCE_DIR) / "tests" / "data" / "headers";
+
+nlohmann::json read_records(const fs::path& file) { return nlohmann::json::parse(read_file(file)); }
 
 /// nibabel keeps float64 where ITK, and so we, have float32.
 bool close(double found, double expected, bool exact) {
@@ -42,7 +46,7 @@ void check_geometry(const Geometry& geometry, const nlohmann::json& record) {
 }  // namespace
 
 TEST_CASE("headers of the wild are read as SimpleITK reads them") {
-  const auto records = nlohmann::json::parse(read_file(kFolder / "expected.json"));
+  const auto records = read_records(kFolder / "expected.json");
   for (const auto& [name, record] : records.items()) {
     INFO(name);
     // Ours to repair or to refuse; not to be read as it stands: see the next test.
@@ -57,6 +61,25 @@ TEST_CASE("headers of the wild are read as SimpleITK reads them") {
     }
     CHECK(voxels == record["voxels"].get<std::vector<float>>());
     check_geometry(read_geometry(kFolder / name), record);
+  }
+}
+
+TEST_CASE("real volumes are read as SimpleITK reads them") {
+  const fs::path real = reference_folder() / "real";
+  if (!fs::is_directory(real)) {
+    WARN("skipped: " << real << " is absent");
+    return;
+  }
+  const auto records = read_records(kFolder.parent_path() / "real_volumes.json");
+  for (const auto& [name, record] : records.items()) {
+    INFO(name);
+    const ImageF image = read_image(real / name);
+    check_geometry(image.geometry, record);
+    const std::string_view bytes(reinterpret_cast<const char*>(image.voxels.data()),
+                                 image.voxels.size() * sizeof(float));
+    char hash[17];
+    std::snprintf(hash, sizeof hash, "%016lx", static_cast<unsigned long>(fnv1a64(bytes)));
+    CHECK(std::string(hash) == record["fnv1a64"].get<std::string>());
   }
 }
 
