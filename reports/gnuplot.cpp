@@ -87,14 +87,14 @@ bool Gnuplot::has_terminal(const std::string& name) const {
 void Gnuplot::convert(const FigureScript& script, const fs::path& folder, const std::string& format) const {
   const bool native = has_terminal(format + "cairo");
   const std::string output = script.name + "." + format, input = script.name + ".svg";
-  const ProcessResult result =
-      native ? run_process({"gnuplot", "-e", "format='" + format + "'", script.name + ".gp"}, folder)
-             : run_process(
-                   {"rsvg-convert", "--format", format, "--dpi-x", "300", "--dpi-y", "300", "--output", output, input},
-                   folder);
+  const std::vector<std::string> by_gnuplot = {"gnuplot", "-e", "format='" + format + "'", script.name + ".gp"};
+  const std::vector<std::string> by_rsvg = {"rsvg-convert", "--format", format,     "--dpi-x", "300",
+                                            "--dpi-y",      "300",      "--output", output,    input};
+  const ProcessResult result = run_process_again_if_killed(native ? by_gnuplot : by_rsvg, folder);
   if (result.exit_code != 0)
     throw RunError(fmt::format("{} could not be drawn{}: {}", output,
-                               native ? "" : " (gnuplot has no such terminal; rsvg-convert was tried)", result.output));
+                               native ? "" : " (gnuplot has no such terminal; rsvg-convert was tried)",
+                               result.failure));
 }
 
 std::string Gnuplot::draw(const FigureScript& script, const fs::path& folder,
@@ -102,8 +102,8 @@ std::string Gnuplot::draw(const FigureScript& script, const fs::path& folder,
   fs::create_directories(folder);
   for (const auto& [name, content] : script.data) write_atomically(folder / name, content);
   write_atomically(folder / (script.name + ".gp"), script_text(script, theme_));
-  const ProcessResult result = run_process({"gnuplot", script.name + ".gp"}, folder);
-  if (result.exit_code != 0) throw RunError("gnuplot " + script.name + ".gp: " + result.output);
+  const ProcessResult result = run_process_again_if_killed({"gnuplot", script.name + ".gp"}, folder);
+  if (result.exit_code != 0) throw RunError("gnuplot " + script.name + ".gp: " + result.failure);
   const fs::path picture = folder / (script.name + ".svg");
   std::string svg = with_metadata(read_file(picture), script);
   write_atomically(picture, svg);
