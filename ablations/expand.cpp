@@ -203,14 +203,20 @@ struct Plan {
   Overrides set;
 };
 
-RunConfig make_run(const Plan& plan, const SuiteDataset& dataset, const Architecture& architecture,
-                   const AxisPoint& point) {
+/// What suite and command line say, before any axis.
+Overrides layers_below_axes(const Plan& plan, const SuiteDataset& dataset) {
   const Suite& suite = plan.suite;
   const bool other_recipe = dataset.embedded && !suite.embedded_recipe.empty();
   Overrides overrides = other_recipe ? Overrides() : suite.recipe;
   overlay(overrides, suite.base);
   if (other_recipe) overlay(overrides, suite.embedded_recipe);
   if (dataset.embedded) overlay(overrides, suite.embedded);
+  return overrides;
+}
+
+RunConfig make_run(const Plan& plan, const SuiteDataset& dataset, const Architecture& architecture,
+                   const AxisPoint& point) {
+  Overrides overrides = layers_below_axes(plan, dataset);
   for (const auto& [axis, value] : point)
     if (value != kAxisDefault) overlay(overrides, axis->at(value, "axis " + axis->name).set);
   overlay(overrides, plan.set);
@@ -230,12 +236,23 @@ RunConfig make_run(const Plan& plan, const SuiteDataset& dataset, const Architec
   return run;
 }
 
-void finish_run(RunConfig& run, const Plan& plan, int fold, std::uint64_t seed) {
+void match_budget(RunConfig& run, const Plan& plan, const SuiteDataset& dataset) {
+  const Architecture& other = find_architecture(plan.request.budget->like);
+  Overrides overrides = layers_below_axes(plan, dataset);
+  overlay(overrides, plan.set);
+  RunConfig like = run;
+  like.architecture = other.name;
+  like.model = resolve_model(other, overrides);
+  plan.request.budget->match(run, like);
+}
+
+void finish_run(RunConfig& run, const Plan& plan, const SuiteDataset& dataset, int fold, std::uint64_t seed) {
   run.fold = fold;
   run.seed = seed;
   run.name = run_name(run, find_architecture(run.architecture), plan.known_axes);
   for (const auto& exclusion : plan.suite.exclude)
     if (run.skip_reason.empty() && excludes(exclusion, run)) run.skip_reason = exclusion.reason;
+  if (plan.request.budget && run.skip_reason.empty()) match_budget(run, plan, dataset);
 }
 
 /// The content of every file of initial weights that a run names.
@@ -287,7 +304,9 @@ Plan make_plan(const SuiteRequest& request) {
   plan.architectures = chosen_architectures(request, plan.suite);
   plan.axes = chosen_axes(axis_choices(request, plan.suite), plan.known_axes, plan.architectures);
   require_no_conflict(plan.set, plan.axes);
-  require_known_options(plan.set, plan.architectures);
+  Architectures settable = plan.architectures;
+  if (request.budget) settable.push_back(&find_architecture(request.budget->like));
+  require_known_options(plan.set, settable);
   // The suite's own options are checked against its own architectures: --architecture may choose one that lacks some.
   Architectures own;
   for (const auto& pattern : plan.suite.architectures) add_matching(pattern, own);
@@ -331,7 +350,7 @@ std::vector<RunConfig> expand(const SuiteRequest& request) {
           for (const auto& point : points_of(plan.axes, *architecture)) {
             runs.push_back(make_run(plan, dataset, *architecture, point));
             runs.back().position = position++;
-            finish_run(runs.back(), plan, fold, seed);
+            finish_run(runs.back(), plan, dataset, fold, seed);
           }
       }
   identify_initial_weights(runs);

@@ -1,6 +1,8 @@
 #pragma once
 // From a suite, datasets and command-line flags to fully resolved runs.
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,6 +14,13 @@ namespace m3d {
 struct SuiteDataset {
   std::string name;
   bool embedded = false;  // the suite's `embedded` values apply
+};
+
+/// A network whose cost every run is to meet: `match` gives `run` other widths, and says so in `run.match`. `like` is
+/// the run of that network on the same data with the suite's options, those of axes left out.
+struct BudgetRequest {
+  std::string like;
+  std::function<void(RunConfig& run, const RunConfig& like)> match;
 };
 
 /// What the command line asks for.
@@ -28,6 +37,7 @@ struct SuiteRequest {
   std::string device = "cpu";
   int shard = 1;  // --shard i/n: every n-th run, beginning with the i-th
   int shards = 1;
+  std::optional<BudgetRequest> budget;
 };
 
 /// The product datasets × folds × seeds × architectures × axes, in this order (so that a comparison is whole before the

@@ -78,15 +78,19 @@ std::string RunConfig::hash() const { return content_hash(identity().dump()); }
 std::string RunConfig::folder_name() const { return name + "-" + hash().substr(0, 8); }
 
 Json RunConfig::to_json() const {
-  return {{"suite", suite},       {"dataset", dataset},     {"architecture", architecture},
-          {"name", name},         {"axes", axes},           {"fold", fold},
-          {"seed", seed},         {"precision", precision}, {"device", device},
-          {"position", position}, {"model", model},         {"settings", settings}};
+  Json json = {{"suite", suite},       {"dataset", dataset},     {"architecture", architecture},
+               {"name", name},         {"axes", axes},           {"fold", fold},
+               {"seed", seed},         {"precision", precision}, {"device", device},
+               {"position", position}, {"model", model},         {"settings", settings}};
+  if (!match.is_null()) json["match"] = match;
+  return json;
 }
 
 RunConfig RunConfig::from_json(const Json& json, const std::string& where) {
   if (!json.is_object()) throw UserError(where + ": expected a mapping of names to values");
-  const Json expected = RunConfig{}.to_json();
+  RunConfig all_keys;
+  all_keys.match = Json::object();
+  const Json expected = all_keys.to_json();
   for (const auto& [key, value] : json.items())
     if (!expected.contains(key)) {
       std::vector<std::string> known;
@@ -106,6 +110,7 @@ RunConfig RunConfig::from_json(const Json& json, const std::string& where) {
   config.precision = get<std::string>(json, "precision", where);
   config.device = get<std::string>(json, "device", where);
   config.position = get<int>(json, "position", where);
+  if (json.contains("match")) config.match = object_at(json, "match", where);
   return config;
 }
 

@@ -12,23 +12,25 @@ namespace m3d {
 inline constexpr int kFoldEverything = -1;
 
 struct RunConfig {
-  std::string suite;         // name of the suite, the folder under <out>
+  std::string suite;  // name of the suite, the folder under <out>
   std::string dataset;
   std::string architecture;
-  std::string name;          // run-name: architecture and the axis values that vary, readable in a path
-  Json axes;                 // axis name → value
-  Json model;                // the architecture's options, all of them
-  Json settings;             // all settings, nested: {"data": {...}, "train": {...}, "infer": {...}, "profile": {...}}
+  std::string name;  // run-name: architecture and the axis values that vary, readable in a path
+  Json axes;         // axis name → value
+  Json model;        // the architecture's options, all of them
+  Json settings;     // all settings, nested: {"data": {...}, "train": {...}, "infer": {...}, "profile": {...}}
   int fold = 0;
   std::uint64_t seed = 0;
   std::string precision = "fp32";
   std::string device = "cpu";
-  int position = 0;          // place in the suite, the same for every dataset, fold and seed: the order of tables
-  std::string skip_reason;   // from the suite's `exclude`; empty when the run is to be done
+  int position = 0;         // place in the suite, the same for every dataset, fold and seed: the order of tables
+  Json match;               // the budget that the widths meet (--match): budget, like, target, reached; else null
+  std::string skip_reason;  // from the suite's `exclude`; empty when the run is to be done
 
-  /// What identifies the experiment, keys sorted: dataset, architecture, model, settings (without those that cannot change a result), fold, seed, precision.
+  /// What identifies the experiment, keys sorted: dataset, architecture, model, settings (without those that cannot
+  /// change a result), fold, seed, precision.
   Json identity() const;
-  std::string hash() const;     // of identity(): 16 hexadecimal digits
+  std::string hash() const;         // of identity(): 16 hexadecimal digits
   std::string folder_name() const;  // <name>-<first 8 digits of the hash>
   /// The content of config.yaml, and back.
   Json to_json() const;

@@ -1,7 +1,11 @@
 #include "architectures/meta_kernels.h"
 
+#include <ATen/Parallel.h>
+#include <ATen/SDPBackend.h>
+#include <ATen/ops/_fused_sdp_choice_native.h>
 #include <torch/library.h>
 
+#include <algorithm>
 #include <array>
 
 namespace m3d {
@@ -131,6 +135,48 @@ at::Tensor log_sigmoid_backward_meta(const at::Tensor&, const at::Tensor& x, con
   return at::empty_like(x);
 }
 
+/// Scratch of the CPU's fused attention, one block of scores a thread (FlashAttentionKernel.cpp): short-lived, and no
+/// more than that however long the sequences are.
+at::Tensor attention_scratch(const at::Tensor& query, const at::Tensor& key, std::int64_t blocks) {
+  const std::int64_t queries = query.size(2), head = query.size(3);
+  const std::int64_t rows = std::min<std::int64_t>(queries >= 768 ? 256 : queries >= 192 ? 64 : 32, queries);
+  const std::int64_t columns = std::min<std::int64_t>(512, key.size(2));
+  return at::empty({at::get_num_threads(), blocks * rows * columns + rows * (2 + head)}, query.options());
+}
+
+std::tuple<at::Tensor, at::Tensor> fused_attention_meta(const at::Tensor& query, const at::Tensor& key,
+                                                        const at::Tensor&, double, bool, const Optional&,
+                                                        std::optional<double>) {
+  const auto out = at::empty_like(query);
+  const auto log_sum = at::empty({query.size(0), query.size(2), query.size(1)}, query.options()).transpose(1, 2);
+  attention_scratch(query, key, /*blocks=*/1);
+  return {out, log_sum};
+}
+
+/// The CPU's: rows of tokens, the heads within them.
+at::Tensor attention_gradient(const at::Tensor& x) {
+  return at::empty({x.size(0), x.size(2), x.size(1), x.size(3)}, x.options()).transpose(1, 2);
+}
+
+ThreeTensors fused_attention_backward_meta(const at::Tensor&, const at::Tensor& query, const at::Tensor& key,
+                                           const at::Tensor& value, const at::Tensor&, const at::Tensor&, double, bool,
+                                           const Optional&, std::optional<double>) {
+  const ThreeTensors gradients = {attention_gradient(query), attention_gradient(key), attention_gradient(value)};
+  attention_scratch(query, key, /*blocks=*/2);
+  return gradients;
+}
+
+/// The way that the CPU would take: LibTorch itself takes meta tensors through the form that keeps every score.
+at::Tensor attention_meta(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, const Optional& mask,
+                          double dropout, bool is_causal, std::optional<double> scale, bool grouped) {
+  const auto way = static_cast<at::SDPBackend>(
+      at::native::_fused_sdp_choice_cpp(query, key, value, mask, dropout, is_causal, scale, grouped));
+  if (way == at::SDPBackend::flash_attention)
+    return std::get<0>(
+        at::_scaled_dot_product_flash_attention_for_cpu(query, key, value, dropout, is_causal, mask, scale));
+  return std::get<0>(at::_scaled_dot_product_attention_math(query, key, value, mask, dropout, is_causal, {}, scale));
+}
+
 at::Tensor flip_meta(const at::Tensor& x, at::IntArrayRef) { return at::empty_like(x); }
 
 }  // namespace
@@ -155,6 +201,8 @@ void register_meta_kernels() {
     aten.impl("relu", relu_meta);
     aten.impl("relu_", in_place_meta);
     aten.impl("hardswish_", in_place_meta);
+    aten.impl("_scaled_dot_product_flash_attention_for_cpu", fused_attention_meta);
+    aten.impl("_scaled_dot_product_flash_attention_for_cpu_backward", fused_attention_backward_meta);
     aten.impl("flip", flip_meta);
     aten.impl("hardswish_backward", like_second);
     aten.impl("log_sigmoid_forward", log_sigmoid_meta);
@@ -166,6 +214,11 @@ void register_meta_kernels() {
     aten.impl("native_batch_norm_backward", batch_norm_backward_meta);
     aten.impl("native_layer_norm_backward", layer_norm_backward_meta);
     aten.impl("native_group_norm_backward", group_norm_backward_meta);
+    return aten;
+  }();
+  static const torch::Library differentiable = [] {
+    torch::Library aten(torch::Library::IMPL, "aten", c10::DispatchKey::AutogradMeta, __FILE__, __LINE__);
+    aten.impl("scaled_dot_product_attention", attention_meta);
     return aten;
   }();
 }

@@ -6,7 +6,7 @@
 namespace m3d {
 
 /// Makes aten::convolution, the native normalisations, attention's softmax and the gradients of these work on meta
-/// tensors in this process.
+/// tensors in this process; attention takes the way that it takes on the CPU, where scores are not kept if it can.
 /// Idempotent.
 void register_meta_kernels();
 

@@ -23,6 +23,20 @@ class Search {
          std::int64_t target)
       : architecture_(architecture), options_(options), input_(input), budget_(budget), target_(target) {}
 
+  /// What the options cost; nothing where the network cannot be built with them.
+  std::optional<std::int64_t> try_options(const Json& options) {
+    std::int64_t cost = 0;
+    try {
+      cost = budget_ == Budget::parameters ? count_parameters(architecture_, input_, options)
+                                           : count_macs(architecture_, input_, options).total();
+    } catch (const UserError&) {
+      return std::nullopt;
+    }
+    const double distance = std::abs(static_cast<double>(cost - target_)) / static_cast<double>(target_);
+    if (distance < error()) best_ = WidthMatch{options, cost};
+    return cost;
+  }
+
   void bisect() {
     double low = 1.0 / 64, high = 64;
     for (int i = 0; i < 24 && !good_enough(); ++i) {
@@ -66,20 +80,6 @@ class Search {
     return error() < before;
   }
 
-  /// What the options cost; nothing where the network cannot be built with them.
-  std::optional<std::int64_t> try_options(const Json& options) {
-    std::int64_t cost = 0;
-    try {
-      cost = budget_ == Budget::parameters ? count_parameters(architecture_, input_, options)
-                                           : count_macs(architecture_, input_, options).total();
-    } catch (const UserError&) {
-      return std::nullopt;
-    }
-    const double distance = std::abs(static_cast<double>(cost - target_)) / static_cast<double>(target_);
-    if (distance < error()) best_ = WidthMatch{options, cost};
-    return cost;
-  }
-
   const Architecture& architecture_;
   const Json& options_;
   const NetworkInput& input_;
@@ -106,6 +106,7 @@ WidthMatch match_width(const Architecture& architecture, const Json& options, co
                        std::int64_t target) {
   if (architecture.widths.empty()) throw UserError(architecture.name + " has no option that sets its width");
   Search search(architecture, options, input, budget, target);
+  search.try_options(options);  // those that fit already stay as they are
   search.bisect();
   search.refine();
   if (search.error() <= kTolerance) return *search.best();

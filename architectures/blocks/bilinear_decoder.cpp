@@ -1,9 +1,11 @@
 #include "architectures/blocks/bilinear_decoder.h"
 
+#include "architectures/blocks/linear_interpolation.h"
+
 namespace m3d {
 
 torch::Tensor resized_bilinear(const torch::Tensor& slices, std::int64_t height, std::int64_t width) {
-  return torch::upsample_bilinear2d(slices, {height, width}, /*align_corners=*/true);
+  return resized_linear(slices, {height, width}, /*align_corners=*/true);
 }
 
 torch::Tensor doubled_bilinear(const torch::Tensor& slices) {

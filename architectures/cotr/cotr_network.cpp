@@ -1,6 +1,7 @@
 #include "architectures/cotr/cotr_network.h"
 
 #include "architectures/blocks/initialise.h"
+#include "architectures/blocks/linear_interpolation.h"
 #include "architectures/family.h"
 #include "common/error.h"
 
@@ -140,7 +141,7 @@ std::vector<torch::Tensor> Segmenter::forward(const torch::Tensor& image, bool c
     if (coarser) outputs.insert(outputs.begin(), stages_[i].head->forward(x));
   }
   const Grid size{x.size(2), 2 * x.size(3), 2 * x.size(4)};
-  outputs.insert(outputs.begin(), head_->forward(torch::upsample_trilinear3d(x, size, /*align_corners=*/false)));
+  outputs.insert(outputs.begin(), head_->forward(resized_linear(x, size, /*align_corners=*/false)));
   return outputs;
 }
 

@@ -3,6 +3,7 @@
 #include <numbers>
 
 #include "architectures/blocks/initialise.h"
+#include "architectures/blocks/linear_interpolation.h"
 #include "common/error.h"
 
 namespace m3d {
@@ -77,11 +78,8 @@ torch::Tensor DeformableAttention::sampled(const torch::Tensor& values, const to
                                            const Grid& grid) const {
   // A head's channels lie side by side, as the sampler reads them.
   const auto volumes = values.transpose(1, 2).flatten(0, 1).unflatten(1, {grid[0], grid[1], grid[2]});
-  constexpr std::int64_t bilinear = 0, zeros = 0;
-  return torch::grid_sampler(volumes.permute({0, 4, 1, 2, 3}),
-                             places.flatten(0, 1).unsqueeze(1).to(volumes.scalar_type()), bilinear, zeros,
-                             /*align_corners=*/false)
-      .squeeze(2);
+  // In the places' type: coordinates of 16 bits would miss their voxel.
+  return sampled_linear(volumes.permute({0, 4, 1, 2, 3}).to(places.scalar_type()), places.flatten(0, 1));
 }
 
 torch::Tensor DeformableAttention::forward(const torch::Tensor& query, const torch::Tensor& tokens,

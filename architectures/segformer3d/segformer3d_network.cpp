@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "architectures/blocks/initialise.h"
+#include "architectures/blocks/linear_interpolation.h"
 #include "architectures/blocks/stochastic.h"
 #include "architectures/family.h"
 #include "common/error.h"
@@ -60,12 +61,12 @@ torch::Tensor DecoderHead::forward(const std::vector<std::pair<torch::Tensor, Gr
   std::vector<torch::Tensor> features;
   for (std::size_t i = kStages; i-- > 0;) {
     const auto volume = volume_of(projections_[i]->forward(levels[i].first), levels[i].second);
-    features.push_back(i == 0 ? volume : torch::upsample_trilinear3d(volume, finest, /*align_corners=*/false));
+    features.push_back(i == 0 ? volume : resized_linear(volume, finest, /*align_corners=*/false));
   }
   const auto fused = activate(fuse_norm_->forward(fuse_->forward(torch::cat(features, 1))), "ReLU");
   const auto logits = predict_->forward(dropout_->forward(fused));
   const Grid size{kLastUpsampling * finest[0], kLastUpsampling * finest[1], kLastUpsampling * finest[2]};
-  return torch::upsample_trilinear3d(logits, size, /*align_corners=*/false);
+  return resized_linear(logits, size, /*align_corners=*/false);
 }
 
 class SegFormer3d : public Network {

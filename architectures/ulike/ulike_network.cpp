@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "architectures/blocks/linear_interpolation.h"
 #include "common/error.h"
 
 namespace m3d {
@@ -12,7 +13,7 @@ constexpr const char* kHalvings = "the stem halves H and W, each of the four enc
 Grid halved(const Grid& grid) { return {(grid[0] + 1) / 2, (grid[1] + 1) / 2, (grid[2] + 1) / 2}; }
 
 torch::Tensor upsampled(const torch::Tensor& volume, const Grid& size) {
-  return torch::upsample_trilinear3d(volume, size, /*align_corners=*/false);
+  return resized_linear(volume, size, /*align_corners=*/false);
 }
 
 /// `name` with the stage's number, counted from `first`.

@@ -9,10 +9,12 @@
 #include "datasets/dataset.h"
 #include "reports/report.h"
 #include "suite/cli/command.h"
+#include "suite/cli/match_options.h"
 #include "suite/cli/output.h"
 #include "suite/cli/plan_output.h"
 #include "suite/profile/trace.h"
 #include "suite/run/harness.h"
+#include "suite/run/match_budget.h"
 #include "suite/train/device.h"
 
 namespace m3d {
@@ -28,6 +30,7 @@ struct MainJobOptions {
   std::string data_root;
   std::string command_line;
   std::string trace;
+  std::string match, like;
   bool dry_run = false, fresh = false, json = false;
 };
 
@@ -150,9 +153,16 @@ int run_and_report(std::vector<PlannedRun>& plan, const MainJobOptions& options,
   return outcome.failed > 0 ? 1 : 0;
 }
 
+std::optional<BudgetRequest> budget_of(const MainJobOptions& options) {
+  if (options.match.empty() && options.like.empty()) return std::nullopt;
+  return budget_request(budget_named(options.match, options.like), find_architecture(options.like).name,
+                        {options.data_root, options.output});
+}
+
 int run_main_job(MainJobOptions options) {
   take_data_root_from_paths(options);
   complete_request(options);
+  options.request.budget = budget_of(options);
   const std::vector<RunConfig> runs = expand(options.request);
   require_folds(runs, {options.data_root, options.output});
   require_writable(options.output, "--out");
@@ -187,6 +197,7 @@ void add_options(CLI::App& app, MainJobOptions& options) {
       ->type_name("NAME=[a,b]");
   app.add_option("--set", request.set, "a setting or an architecture's option, as in train.epochs=5, model.merge=sum")
       ->type_name("KEY=VALUE");
+  add_match_options(app, options.match, options.like);
   app.add_option("--shard", options.shard, "only every n-th run, beginning with the i-th")->type_name("i/n");
   app.add_option("--out", options.output, "where results go (default m3d-results)")->type_name("DIR");
   app.add_option("--data-root", options.data_root, "where datasets lie (else nnUNet_raw)")->type_name("DIR");

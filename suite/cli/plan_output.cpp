@@ -1,5 +1,6 @@
 #include "suite/cli/plan_output.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <map>
 
@@ -30,6 +31,13 @@ std::string state_and_reason(const PlannedRun& run) {
   return word_of(run.state) + (run.reason.empty() ? "" : ": " + run.reason);
 }
 
+/// "parameters 1.21 M for ulike_mamba_3d's 1.22 M".
+std::string match_words(const Json& match) {
+  if (match.is_null()) return "-";
+  return match.at("budget").get<std::string>() + " " + short_count(match.at("reached").get<std::int64_t>()) + " for " +
+         match.at("like").get<std::string>() + "'s " + short_count(match.at("target").get<std::int64_t>());
+}
+
 std::map<std::string, int> counts_by_state(const std::vector<PlannedRun>& plan) {
   std::map<std::string, int> counts;
   for (const auto& run : plan) ++counts[word_of(run.state)];
@@ -51,6 +59,11 @@ void print_plan(const std::vector<PlannedRun>& plan) {
   for (const auto& run : plan)
     rows.push_back({run.config.hash().substr(0, 8), count_or_dash(run.parameters), count_or_dash(run.macs.total()),
                     run.config.dataset + "/" + run.config.name, state_and_reason(run)});
+  const auto is_matched = [](const PlannedRun& run) { return !run.config.match.is_null(); };
+  if (std::any_of(plan.begin(), plan.end(), is_matched)) {
+    rows.front().push_back("matched");
+    for (std::size_t i = 0; i < plan.size(); ++i) rows[i + 1].push_back(match_words(plan[i].config.match));
+  }
   print_table(rows);
   std::string totals = std::to_string(plan.size()) + (plan.size() == 1 ? " run:" : " runs:");
   for (const auto& [state, count] : counts_by_state(plan)) totals += " " + std::to_string(count) + " " + state + ",";
@@ -68,6 +81,10 @@ Json plan_json(const std::vector<PlannedRun>& plan) {
                   {"state", word_of(run.state)}, {"reason", run.reason}};
     if (run.parameters > 0) entry["parameters"] = run.parameters;
     if (run.macs.total() > 0) entry["macs"] = run.macs.total();
+    if (!config.match.is_null()) {
+      entry["match"] = config.match;
+      entry["model"] = config.model;
+    }
     runs.push_back(entry);
   }
   Json totals = Json(nlohmann::json(counts_by_state(plan)));

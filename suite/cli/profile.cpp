@@ -6,12 +6,14 @@
 #include "architectures/width.h"
 #include "common/error.h"
 #include "suite/cli/command.h"
+#include "suite/cli/match_options.h"
 #include "suite/cli/model_options.h"
 #include "suite/cli/output.h"
 #include "suite/cli/published_costs.h"
 #include "suite/objective/loss.h"
 #include "suite/objective/optimiser.h"
 #include "suite/profile/memory_prediction.h"
+#include "suite/run/match_budget.h"
 
 namespace m3d {
 namespace {
@@ -158,8 +160,8 @@ void print_measured(const Json& measured) {
                {"  its forward pass", seconds("training_forward_seconds")},
                {"  its loss and backward pass", seconds("training_backward_seconds")},
                {"inference, one patch", seconds("inference_seconds")},
-               {"inference, voxels a second", short_count(static_cast<std::int64_t>(
-                                                measured["inference_voxels_per_second"].get<double>()))},
+               {"inference, voxels a second",
+                short_count(static_cast<std::int64_t>(measured["inference_voxels_per_second"].get<double>()))},
                {"peak of tensors in training", bytes("peak_tensor_bytes")},
                {"peak of the process in training", bytes("peak_memory_bytes")},
                {"measured on", measured["device"].get<std::string>()}});
@@ -169,14 +171,10 @@ void print_measured(const Json& measured) {
 Json chosen_model(const Architecture& architecture, const NetworkInput& input, const ProfileOptions& options) {
   const Json model = model_options(architecture, options.set);
   if (options.match.empty() && options.like.empty()) return model;
-  if (options.match.empty() || options.like.empty())
-    throw UserError("--match and --like belong together: --match parameters --like NAME");
+  const Budget budget = budget_named(options.match, options.like);
   const Architecture& other = find_architecture(options.like);
-  const Json other_model = model_options(other, options.like_set);
-  const bool by_parameters = options.match == "parameters";
-  const std::int64_t target =
-      by_parameters ? count_parameters(other, input, other_model) : count_macs(other, input, other_model).total();
-  return match_width(architecture, model, input, by_parameters ? Budget::parameters : Budget::macs, target).options;
+  const std::int64_t target = cost_of(budget, other, input, model_options(other, options.like_set));
+  return match_width(architecture, model, input, budget, target).options;
 }
 
 /// As they are given to --set, or stand in a suite's `base: model:`.
@@ -202,7 +200,8 @@ int run_profile(const ProfileOptions& options) {
   require_divisible(input, architecture, model);
   const SpeedRequest request = request_for(input, options);
   Json costs = costs_json(architecture, input, model);
-  if (const auto memory = predict_memory(architecture, model, request)) costs["predicted_memory"] = memory_json(*memory);
+  if (const auto memory = predict_memory(architecture, model, request))
+    costs["predicted_memory"] = memory_json(*memory);
   costs["parameters_by_module"] = parameters_by_module(architecture, input, model);
   if (options.measure) costs["measured"] = measured_json(measure_speed(architecture, model, request), options);
   if (options.json) return print_json(costs);
@@ -227,13 +226,12 @@ void add_profile(CLI::App& app, Command& chosen) {
       "  m3d-bench profile --architecture ulike_none --match parameters --like ulike_mamba_3d\n"
       "  m3d-bench profile --architecture ulike_trans_sra --patch 96,96,96 --channels 4 --classes 3 --json");
   profile->add_option("--architecture", options->architecture, "name; see list architectures");
-  profile->add_option("--published", options->published,
-                      "instead: the parameters and MACs that papers print, beside what is counted here")
+  profile
+      ->add_option("--published", options->published,
+                   "instead: the parameters and MACs that papers print, beside what is counted here")
       ->check(one_of("--published", {"markdown", "latex", "csv"}));
   profile->add_option("--set", options->set, "an option of the architecture, as in scan=tri")->type_name("KEY=VALUE");
-  profile->add_option("--match", options->match, "find widths that cost what --like costs, within 2 %")
-      ->check(one_of("--match", {"parameters", "macs"}));
-  profile->add_option("--like", options->like, "with --match: the network whose budget is to be met");
+  add_match_options(*profile, options->match, options->like);
   profile->add_option("--like-set", options->like_set, "its options")->type_name("KEY=VALUE");
   profile->add_option("--patch", options->patch, "voxels (default 128,128,128)")
       ->delimiter(',')

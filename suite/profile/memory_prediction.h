@@ -14,7 +14,7 @@ struct MemoryPrediction {
 };
 
 /// Runs a training step and an inference pass on meta tensors (shapes without memory) and adds up what would be alive,
-/// allocation by allocation. Attention counts with its scores kept, an upper bound where LibTorch fuses it. float32 whatever the precision of `request`: with bf16 less is needed. Nothing where the
+/// allocation by allocation. float32 whatever the precision of `request`: with bf16 less is needed. Nothing where the
 /// network calls an operator whose shape function LibTorch lacks (meta_kernels.h has those that networks here need).
 /// Throws what building the network throws.
 std::optional<MemoryPrediction> predict_memory(const Architecture& architecture, const Json& options, const SpeedRequest& request);

@@ -111,15 +111,13 @@ class RunExecution {
     if (settings_.profile.enabled) add_speed(profile, measure_speed(architecture_, config_.model, request()));
   }
 
-  /// A machine that swaps is lost for hours: what cannot fit is not tried. Attention's scores are predicted as if they
-  /// were kept, which fused attention does not do: such a network is tried unless the user set a limit.
+  /// A machine that swaps is lost for hours: what cannot fit is not tried.
   void require_memory(const Json& profile) const {
     constexpr double gibibyte = 1024.0 * 1024 * 1024;
     const double limit = settings_.train.memory_limit_gib * gibibyte;
     const auto free = config_.device == "cpu" ? available_bytes() : std::nullopt;  // a GPU says so itself
     const double available = limit > 0 ? limit : free ? static_cast<double>(*free) : 0;
     const Json& predicted = profile.at("predicted_tensor_bytes");
-    if (limit == 0 && profile.at("macs").at("attention") > 0) return;
     if (available == 0 || predicted.is_null() || predicted.get<double>() <= available) return;
     char text[160];
     std::snprintf(text, sizeof text, "training needs %.3g GiB for its tensors and %.3g GiB are %s; not tried",

@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "suite/profile/profile.h"
 #include "suite/run/execute.h"
+#include "suite/run/planned_inputs.h"
 #include "suite/run/run_folder.h"
 #include "suite/train/targets.h"
 
@@ -32,13 +33,11 @@ PlannedRun plan_run(const RunConfig& config, const HarnessOptions& options) {
 /// Counts parameters and MACs; runs that differ in seed or fold alone share them.
 class CostCounter {
  public:
-  explicit CostCounter(DataRoots roots) : roots_(std::move(roots)) {}
+  explicit CostCounter(DataRoots roots) : inputs_(std::move(roots)) {}
 
   void count(PlannedRun& run) {
-    const NetworkInput input = input_of(run.config);
-    const std::string key = run.config.architecture + run.config.model.dump() + Json(input.patch).dump() +
-                            std::to_string(input.channels) + "/" + std::to_string(input.classes);
-    const auto [entry, is_new] = known_.try_emplace(key);
+    const NetworkInput input = inputs_.of(run.config);
+    const auto [entry, is_new] = known_.try_emplace(network_key(run.config, input));
     if (is_new) {
       const Architecture& architecture = find_architecture(run.config.architecture);
       entry->second.parameters = count_parameters(architecture, input, run.config.model);
@@ -54,25 +53,7 @@ class CostCounter {
     MacCounts macs;
   };
 
-  NetworkInput input_of(const RunConfig& config) {
-    const DataSettings settings = read_settings(config.settings).data;
-    const bool needs_cases = settings.patch.empty();
-    const Dataset dataset = with_first_classes(dataset_of(config.dataset, needs_cases), settings.max_classes);
-    std::vector<std::string> ids;
-    if (needs_cases) ids = first_ids(split_of(dataset, config.fold, settings.split).training, settings.max_cases);
-    return network_input(config, settings, dataset, ids);
-  }
-
-  const Dataset& dataset_of(const std::string& name, bool needs_cases) {
-    const auto found = datasets_.find(name);
-    if (found != datasets_.end() && !(needs_cases && found->second.training.empty())) return found->second;
-    Dataset dataset = describe_dataset(name, roots_);
-    if (!dataset.embedded || (needs_cases && dataset.training.empty())) dataset = open_dataset(name, roots_);
-    return datasets_.insert_or_assign(name, std::move(dataset)).first->second;
-  }
-
-  DataRoots roots_;
-  std::map<std::string, Dataset> datasets_;
+  PlannedInputs inputs_;
   std::map<std::string, Costs> known_;
 };
 

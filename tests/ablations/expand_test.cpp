@@ -146,6 +146,32 @@ values:
   CHECK(names_of(expand(request))[1] == "toy_mamba-merge_sum-scan_tri-fold0-seed0");
 }
 
+TEST_CASE("a budget changes widths before runs are known by their hash") {
+  const ToyData data;
+  SuiteRequest request = request_of("toy");
+  request.architectures = {"toy_mamba"};
+  request.set = {"model.width=12"};
+  const auto plain = expand(request);
+  std::vector<RunConfig> likes;
+  request.budget = BudgetRequest{"toy_cnn", [&](RunConfig& run, const RunConfig& like) {
+                                   likes.push_back(like);
+                                   run.model["width"] = 5;
+                                   run.match = {{"like", like.architecture}};
+                                 }};
+  const auto runs = expand(request);
+  REQUIRE(runs.size() == 2);
+  CHECK(names_of(runs) == names_of(plain));
+  CHECK(runs[1].model == Json{{"width", 5}, {"scan", "tri"}, {"merge", "mean"}});
+  CHECK(runs[1].hash() != plain[1].hash());
+  CHECK(likes[1].architecture == "toy_cnn");
+  CHECK(likes[1].model == Json{{"width", 12}});
+  CHECK(likes[1].settings == runs[1].settings);
+  CHECK(RunConfig::from_json(runs[1].to_json(), "config.yaml").match == runs[1].match);
+  CHECK_FALSE(plain[1].to_json().contains("match"));
+  request.budget->like = "toy_cn";
+  CHECK_THAT(message_of(request), Contains("did you mean 'toy_cnn'"));
+}
+
 TEST_CASE("exclusions appear as skipped runs with their reason") {
   const ToyData data;
   const auto file =

@@ -1,6 +1,7 @@
 // CoTr: start values, deep supervision, position code, patches.
 #include "architectures/cotr/deformable_transformer.h"
 #include "common/error.h"
+#include "tests/architectures/mixed_precision.h"
 #include "tests/architectures/network_facts.h"
 
 using namespace m3d;
@@ -79,4 +80,30 @@ TEST_CASE("CoTr refuses what cannot be", "[cotr]") {
   CHECK_THROWS_WITH(reduced_network("cotr", kInput, {{"nhead", 5}}), Catch::Contains("heads"));
   CHECK_THROWS_WITH(reduced_network("cotr", kInput, {{"d_model", 28}, {"nhead", 4}}), Catch::Contains("multiple of 6"));
   CHECK_THROWS_AS(reduced_options("cotr", {{"norm_cfg", "LN"}}), UserError);
+}
+
+TEST_CASE("CoTr reads the right voxels in mixed precision", "[cotr]") {
+  // On a long axis the coordinates of 16 bits would be a quarter of a voxel off.
+  const Grid grid{1, 1, 128};
+  const DeformableShape shape{.width = 8, .heads = 2, .points = 2, .levels = 1};
+  DeformableAttention attention(shape);
+  torch::manual_seed(0);
+  {
+    const torch::NoGradGuard no_grad;
+    for (auto& parameter : attention.parameters()) parameter.normal_(0, 0.5);
+  }
+  const auto tokens = torch::randn({1, 128, 8});
+  const auto steps = (torch::arange(128) + 0.5) / 128;
+  const auto reference = torch::stack({torch::full({128}, 0.5), torch::full({128}, 0.5), steps}, -1);
+  const auto read = [&](const torch::Tensor& x) {
+    return attention.forward(torch::zeros_like(x), x, reference.view({1, 128, 1, 1, 3}).to(x.dtype()), {grid});
+  };
+  torch::Tensor half;
+  {
+    const Bfloat16 autocast;
+    half = read(tokens).to(torch::kFloat64);
+  }
+  attention.to(torch::kFloat64);
+  const auto exact = read(tokens.to(torch::kFloat64));
+  CHECK((half - exact).square().mean().sqrt().item<double>() < 0.02 * exact.std().item<double>());
 }

@@ -1,9 +1,9 @@
 // Swin-Unet, nnFormer and Swin UNETR: initialisation, training mode, options and patches that records do not show.
-#include <ATen/autocast_mode.h>
 #include <torch/torch.h>
 
 #include "architectures/registry.h"
 #include "common/error.h"
+#include "tests/architectures/mixed_precision.h"
 #include "tests/catch.h"
 
 using namespace m3d;
@@ -68,18 +68,6 @@ bool trains(Network& network, const torch::Tensor& image) {
     finite = finite && (!parameter.grad().defined() || torch::isfinite(parameter.grad()).all().item<bool>());
   return finite;
 }
-
-/// Autocast on the CPU while one lives.
-struct Bfloat16 {
-  Bfloat16() {
-    at::autocast::set_autocast_dtype(torch::kCPU, torch::kBFloat16);
-    at::autocast::set_autocast_enabled(torch::kCPU, true);
-  }
-  ~Bfloat16() {
-    at::autocast::set_autocast_enabled(torch::kCPU, false);
-    at::autocast::clear_cache();
-  }
-};
 
 }  // namespace
 

@@ -100,6 +100,25 @@ TEST_CASE("a dry run shows the plan with costs and states and writes nothing") {
   CHECK_FALSE(fs::exists(place.path() / "m3d-results"));
 }
 
+TEST_CASE("--match gives every run of a suite the budget of one network") {
+  const Workplace place;
+  const std::vector<std::string> arguments = {"--suite",    "architecture", "--dataset",      "phantom_mri", "--match",
+                                              "parameters", "--like",       "ulike_mamba_3d", "--dry-run"};
+  auto with_json = arguments;
+  with_json.push_back("--json");
+  const Outcome outcome = run(place, with_json);
+  INFO(outcome.err);
+  REQUIRE(outcome.exit_code == 0);
+  for (const auto& entry : outcome.json()["runs"]) {
+    INFO(entry.dump());
+    CHECK(entry["match"]["like"] == "ulike_mamba_3d");
+    CHECK(entry["match"]["reached"] == entry["parameters"]);
+    CHECK(entry["parameters"].get<double>() == Approx(entry["match"]["target"].get<double>()).epsilon(0.02));
+  }
+  CHECK_THAT(run(place, arguments).out, Contains("matched") && Contains("for ulike_mamba_3d's"));
+  CHECK_FALSE(fs::exists(place.path() / "m3d-results"));
+}
+
 TEST_CASE("a dry run shows what is left out and why") {
   const Json plan =
       run(Workplace(), {"--suite", "multiscale", "--dataset", "phantom_ct", "--dry-run", "--json"}).json();

@@ -1,4 +1,5 @@
 // Predicted memory against memory counted in a real step, for every registered network.
+#include "architectures/macs.h"
 #include "suite/objective/loss.h"
 #include "suite/objective/optimiser.h"
 #include "suite/profile/memory_prediction.h"
@@ -23,6 +24,21 @@ SpeedRequest request_for(const Architecture& architecture, const Json& options) 
   return request;
 }
 
+void check_prediction(const Architecture& architecture, const Json& options, const SpeedRequest& request) {
+  INFO(architecture.name);
+  const auto prediction = predict_memory(architecture, options, request);
+  REQUIRE(prediction);
+  const MemoryPrediction& predicted = *prediction;
+  const MeasuredSpeed measured = measure_speed(architecture, options, request);
+  REQUIRE(measured.peak_tensor_bytes);
+  const double ratio = static_cast<double>(predicted.training_peak) / static_cast<double>(*measured.peak_tensor_bytes);
+  INFO("predicted " << predicted.training_peak << ", counted " << *measured.peak_tensor_bytes);
+  CHECK(ratio > 0.85);
+  CHECK(ratio < 1.15);
+  CHECK(predicted.inference_peak < predicted.training_peak);
+  CHECK(predicted.activations < predicted.training_peak);
+}
+
 }  // namespace
 
 TEST_CASE("the predicted peak of a training step is within 15 % of the counted one", "[memory]") {
@@ -30,21 +46,21 @@ TEST_CASE("the predicted peak of a training step is within 15 % of the counted o
   for (const auto& name : architecture_names()) {
     const Architecture& architecture = find_architecture(name);
     const Json options = reduced_options(architecture);
-    const SpeedRequest request = request_for(architecture, options);
-    INFO(name);
-    const auto prediction = predict_memory(architecture, options, request);
-    REQUIRE(prediction);
-    const MemoryPrediction& predicted = *prediction;
-    const MeasuredSpeed measured = measure_speed(architecture, options, request);
-    REQUIRE(measured.peak_tensor_bytes);
-    const double ratio =
-        static_cast<double>(predicted.training_peak) / static_cast<double>(*measured.peak_tensor_bytes);
-    INFO("predicted " << predicted.training_peak << ", counted " << *measured.peak_tensor_bytes);
-    CHECK(ratio > 0.85);
-    CHECK(ratio < 1.15);
-    CHECK(predicted.inference_peak < predicted.training_peak);
-    CHECK(predicted.activations < predicted.training_peak);
+    check_prediction(architecture, options, request_for(architecture, options));
   }
+}
+
+TEST_CASE("attention whose scores are not kept is predicted without them", "[memory]") {
+  torch::set_num_threads(2);
+  const std::string name = GENERATE("ulike_trans_vanilla", "unetr", "segformer3d", "transunet", "missformer");
+  const Architecture& architecture = find_architecture(name);
+  const Json options = reduced_options(architecture);
+  SpeedRequest request = request_for(architecture, options);
+  const auto scores_before = count_macs(architecture, request.input, options).attention;
+  for (auto& edge : request.input.patch) edge *= 2;
+  const auto scores = count_macs(architecture, request.input, options).attention;
+  CHECK(scores > 2 * scores_before);  // counted as ever, in the fused form too
+  check_prediction(architecture, options, request);
 }
 
 TEST_CASE("more samples need more activations, and not more parameters", "[memory]") {
