@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cmath>
 #include <set>
+#include <sstream>
 
 #include "common/atomic_file.h"
 #include "common/error.h"
@@ -12,6 +13,19 @@
 
 namespace m3d {
 namespace {
+
+/// yaml-cpp lets other bytes pass, and the JSON library throws where it writes them: into messages, for example.
+void require_utf8(const std::string& text, const std::string& name) {
+  std::istringstream lines(text);
+  std::string line;
+  for (int number = 1; std::getline(lines, line); ++number) {
+    try {
+      Json(line).dump();
+    } catch (const Json::exception&) {
+      throw UserError(name + ":" + std::to_string(number) + ": not valid UTF-8; save the file in that encoding");
+    }
+  }
+}
 
 Json plain_scalar(const std::string& text) {
   if (text.empty() || text == "~" || text == "null" || text == "Null" || text == "NULL") return nullptr;
@@ -101,6 +115,7 @@ void emit(YAML::Emitter& out, const Json& value) {
 YamlDocument YamlDocument::load(const std::filesystem::path& file) { return parse(read_file(file), file.string()); }
 
 YamlDocument YamlDocument::parse(const std::string& text, const std::string& name) {
+  require_utf8(text, name);
   YamlDocument document;
   document.name_ = name;
   try {
