@@ -138,12 +138,12 @@ std::string details_of(const Json& entry, const std::string& what) {
     for (const auto& pattern : entry["architectures"]) details += "  " + pattern.get<std::string>();
     for (const auto& [axis, values] : entry["axes"].items()) details += "  " + axis + "=" + bracketed(values);
   }
-  if (what == "datasets")
-    for (const auto& [option, content] : entry.value("options", Json::object()).items()) {
-      Json values = Json::array();
-      for (const auto& [value, overrides] : content["values"].items()) values.push_back(value);
-      details += "  " + option + "=" + bracketed(values);
-    }
+  const Json options = what == "datasets" ? entry.value("options", Json::object()) : Json::object();
+  for (const auto& [option, content] : options.items()) {
+    Json values = Json::array();
+    for (const auto& [value, overrides] : content["values"].items()) values.push_back(value);
+    details += "  " + option + "=" + bracketed(values);
+  }
   if (what == "axes")
     for (const auto& value : entry["values"]) details += "  " + value["value"].get<std::string>();
   return details;
