@@ -66,7 +66,8 @@ class Reader {
 
   void push(PicklePointer value) { stack_.push_back(std::move(value)); }
   PicklePointer pop() {
-    if (stack_.empty() || (!marks_.empty() && marks_.back() == stack_.size())) damaged_pickle("it takes from an empty stack");
+    if (stack_.empty() || (!marks_.empty() && marks_.back() == stack_.size()))
+      damaged_pickle("it takes from an empty stack");
     auto value = std::move(stack_.back());
     stack_.pop_back();
     return value;
@@ -87,26 +88,57 @@ class Reader {
 
   bool constant(char opcode) {
     switch (opcode) {
-      case 'N': push(make(Kind::none)); return true;
+      case 'N':
+        push(make(Kind::none));
+        return true;
       case '\x88':
-      case '\x89': push(make(Kind::boolean)), top().integer = opcode == '\x88'; return true;
-      case 'K': push(integer(number<std::uint8_t>())); return true;
-      case 'M': push(integer(number<std::uint16_t>())); return true;
-      case 'J': push(integer(number<std::int32_t>())); return true;
-      case '\x8a': push(long_integer(number<std::uint8_t>())); return true;
-      case 'G': push(make(Kind::number)), top().number = big_endian_double(); return true;
-      case 'X': push(text(std::string(take(number<std::uint32_t>())))); return true;
-      case '\x8c': push(text(std::string(take(number<std::uint8_t>())))); return true;
-      case '\x8d': push(text(std::string(take(number<std::uint64_t>())))); return true;
+      case '\x89':
+        push(make(Kind::boolean)), top().integer = opcode == '\x88';
+        return true;
+      case 'K':
+        push(integer(number<std::uint8_t>()));
+        return true;
+      case 'M':
+        push(integer(number<std::uint16_t>()));
+        return true;
+      case 'J':
+        push(integer(number<std::int32_t>()));
+        return true;
+      case '\x8a':
+        push(long_integer(number<std::uint8_t>()));
+        return true;
+      case 'G':
+        push(make(Kind::number)), top().number = big_endian_double();
+        return true;
+      case 'X':
+        push(text(std::string(take(number<std::uint32_t>()))));
+        return true;
+      case '\x8c':
+        push(text(std::string(take(number<std::uint8_t>()))));
+        return true;
+      case '\x8d':
+        push(text(std::string(take(number<std::uint64_t>()))));
+        return true;
       case 'U':
-      case 'C': push(text(std::string(take(number<std::uint8_t>())))); return true;
+      case 'C':
+        push(text(std::string(take(number<std::uint8_t>()))));
+        return true;
       case 'T':
-      case 'B': push(text(std::string(take(number<std::uint32_t>())))); return true;
+      case 'B':
+        push(text(std::string(take(number<std::uint32_t>()))));
+        return true;
       case '\x8e':
-      case '\x96': push(text(std::string(take(number<std::uint64_t>())))); return true;
-      case '\x80': take(1); return true;   // protocol
-      case '\x95': take(8); return true;   // frame
-      default: return false;
+      case '\x96':
+        push(text(std::string(take(number<std::uint64_t>()))));
+        return true;
+      case '\x80':
+        take(1);
+        return true;  // protocol
+      case '\x95':
+        take(8);
+        return true;  // frame
+      default:
+        return false;
     }
   }
 
@@ -121,27 +153,58 @@ class Reader {
 
   bool container(char opcode) {
     switch (opcode) {
-      case '(': marks_.push_back(stack_.size()); return true;
-      case '0': pop(); return true;
-      case '1': since_mark(); return true;
-      case '2': push(stack_.empty() ? pop() : stack_.back()); return true;
+      case '(':
+        marks_.push_back(stack_.size());
+        return true;
+      case '0':
+        pop();
+        return true;
+      case '1':
+        since_mark();
+        return true;
+      case '2':
+        push(stack_.empty() ? pop() : stack_.back());
+        return true;
       case ')':
       case ']':
-      case '\x8f': push(make(Kind::sequence)); return true;
-      case '}': push(make(Kind::dictionary)); return true;
+      case '\x8f':
+        push(make(Kind::sequence));
+        return true;
+      case '}':
+        push(make(Kind::dictionary));
+        return true;
       case 't':
       case 'l':
-      case '\x91': sequence(since_mark()); return true;
-      case '\x85': last_items(1); return true;
-      case '\x86': last_items(2); return true;
-      case '\x87': last_items(3); return true;
-      case 'a': append({pop()}); return true;
+      case '\x91':
+        sequence(since_mark());
+        return true;
+      case '\x85':
+        last_items(1);
+        return true;
+      case '\x86':
+        last_items(2);
+        return true;
+      case '\x87':
+        last_items(3);
+        return true;
+      case 'a':
+        append({pop()});
+        return true;
       case 'e':
-      case '\x90': append(since_mark()); return true;
-      case 'd': dictionary_from(since_mark()); return true;
-      case 's': set_one(); return true;
-      case 'u': set_items(since_mark()); return true;
-      default: return false;
+      case '\x90':
+        append(since_mark());
+        return true;
+      case 'd':
+        dictionary_from(since_mark());
+        return true;
+      case 's':
+        set_one();
+        return true;
+      case 'u':
+        set_items(since_mark());
+        return true;
+      default:
+        return false;
     }
   }
   void sequence(std::vector<PicklePointer> items) {
@@ -173,12 +236,23 @@ class Reader {
 
   bool memory(char opcode) {
     switch (opcode) {
-      case 'q': memo_[number<std::uint8_t>()] = shared_top(); return true;
-      case 'r': memo_[number<std::uint32_t>()] = shared_top(); return true;
-      case '\x94': memo_[memo_.size()] = shared_top(); return true;
-      case 'h': push(remembered(number<std::uint8_t>())); return true;
-      case 'j': push(remembered(number<std::uint32_t>())); return true;
-      default: return false;
+      case 'q':
+        memo_[number<std::uint8_t>()] = shared_top();
+        return true;
+      case 'r':
+        memo_[number<std::uint32_t>()] = shared_top();
+        return true;
+      case '\x94':
+        memo_[memo_.size()] = shared_top();
+        return true;
+      case 'h':
+        push(remembered(number<std::uint8_t>()));
+        return true;
+      case 'j':
+        push(remembered(number<std::uint32_t>()));
+        return true;
+      default:
+        return false;
     }
   }
   PicklePointer shared_top() {
@@ -203,7 +277,9 @@ class Reader {
         push_global(module->text + "." + name->text);
         return true;
       }
-      case 'Q': push(persistent(*pop())); return true;
+      case 'Q':
+        push(persistent(*pop()));
+        return true;
       case 'R':
       case '\x81': {
         const auto arguments = pop(), callable = pop();
@@ -221,7 +297,8 @@ class Reader {
         top().state = std::move(state);
         return true;
       }
-      default: return false;
+      default:
+        return false;
     }
   }
   void push_global(std::string name) {
@@ -277,9 +354,7 @@ void PickleWriter::integer(std::int64_t value) { put("\x8a"), raw(std::uint8_t{8
 
 void PickleWriter::number(double value) { put("G"), raw(__builtin_bswap64(std::bit_cast<std::uint64_t>(value))); }
 
-void PickleWriter::text(std::string_view value) {
-  put("X"), raw(static_cast<std::uint32_t>(value.size())), put(value);
-}
+void PickleWriter::text(std::string_view value) { put("X"), raw(static_cast<std::uint32_t>(value.size())), put(value); }
 
 void PickleWriter::bytes(std::string_view value) {
   put("\x8e"), raw(static_cast<std::uint64_t>(value.size())), put(value);

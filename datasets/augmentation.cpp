@@ -12,13 +12,13 @@ namespace {
 constexpr double kDegree = std::numbers::pi / 180;
 
 // nnUNetTrainer.get_training_transforms and configure_rotation_dummyDA_mirroring_and_inital_patch_size, nnU-Net 2.8.1.
-constexpr double kAnisotropy = 3;          // ANISO_THRESHOLD
-constexpr double kLongSlice = 1.5;         // single slices longer than this turn by kLongSliceAngle only
+constexpr double kAnisotropy = 3;   // ANISO_THRESHOLD
+constexpr double kLongSlice = 1.5;  // single slices longer than this turn by kLongSliceAngle only
 constexpr double kLongSliceAngle = 15 * kDegree;
 constexpr double kRotation = 0.2, kScaling = 0.2, kNoise = 0.1, kBlur = 0.2, kBrightness = 0.15, kContrast = 0.15,
                  kLowResolution = 0.25, kInvertedGamma = 0.1, kGamma = 0.3;
 constexpr double kBlurChannel = 0.5, kLowResolutionChannel = 0.5;
-constexpr double kSmallestScale = 0.85;    // for which the loader's patch is made
+constexpr double kSmallestScale = 0.85;  // for which the loader's patch is made
 
 double largest_angle(const Shape3& patch) {
   if (!augments_slices(patch)) return 30 * kDegree;
@@ -89,8 +89,8 @@ bool augments_slices(const Shape3& patch) {
 Shape3 initial_patch_size(const Shape3& patch) {
   const double angle = std::min(largest_angle(patch), 90 * kDegree);
   const double cosine = std::cos(angle), sine = std::sin(angle);
-  const auto [z, y, x] = std::array{static_cast<double>(patch[0]), static_cast<double>(patch[1]),
-                                    static_cast<double>(patch[2])};
+  const auto [z, y, x] =
+      std::array{static_cast<double>(patch[0]), static_cast<double>(patch[1]), static_cast<double>(patch[2])};
   // The corner (z, y, x) turned about each axis in turn, as the original turns it: its larger coordinates count.
   const std::array<std::array<double, 3>, 3> turned = {{{z, y * cosine + x * sine, x * cosine - y * sine},
                                                         {z * cosine - x * sine, y, z * sine + x * cosine},

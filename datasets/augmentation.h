@@ -14,13 +14,13 @@ namespace m3d {
 /// What a sample undergoes. Empty or absent: the step is left out. Lists have an entry for each channel.
 struct SampleAugmentation {
   std::optional<Matrix3> spatial;
-  float noise_deviation = 0;                                   // 0: no noise
+  float noise_deviation = 0;  // 0: no noise
   std::uint64_t noise_key = 0;
-  std::vector<std::optional<std::array<double, 3>>> blur;      // sigma in voxels along each axis
-  std::vector<float> brightness, contrast;                     // factors
-  std::vector<std::optional<double>> low_resolution;           // scale
+  std::vector<std::optional<std::array<double, 3>>> blur;  // sigma in voxels along each axis
+  std::vector<float> brightness, contrast;                 // factors
+  std::vector<std::optional<double>> low_resolution;       // scale
   std::vector<float> inverted_gamma, gamma;
-  std::array<bool, 3> mirrored{};                              // by the sampler, for any augmentation
+  std::array<bool, 3> mirrored{};  // by the sampler, for any augmentation
 };
 
 /// The patch is so much thinner along its first axis (three times) that it is turned and scaled slice by slice only:

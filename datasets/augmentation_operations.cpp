@@ -71,7 +71,7 @@ M3D_VECTOR_CLONES Sums sums_of(const float* values, std::size_t count, float ori
   float low[kLanes], high[kLanes];
   for (std::size_t lane = 0; lane < kLanes; ++lane) low[lane] = high[lane] = values[0];
   std::size_t i = 0;
-  for (; i + kLanes <= count; ) {
+  for (; i + kLanes <= count;) {
     const std::size_t end = std::min(i + kBlock, count - count % kLanes);
     float sum[kLanes] = {}, squares[kLanes] = {};
     for (; i < end; i += kLanes)
@@ -332,8 +332,8 @@ void change_contrast(std::span<float> channel, float factor) {
 Shape3 lowered_shape(const Shape3& shape, double scale, bool keep_first_axis) {
   Shape3 lowered = shape;
   for (std::size_t axis = keep_first_axis ? 1 : 0; axis < 3; ++axis)
-    lowered[axis] = std::max<std::int64_t>(
-        1, static_cast<std::int64_t>(std::nearbyint(static_cast<double>(shape[axis]) * scale)));
+    lowered[axis] =
+        std::max<std::int64_t>(1, static_cast<std::int64_t>(std::nearbyint(static_cast<double>(shape[axis]) * scale)));
   return lowered;
 }
 

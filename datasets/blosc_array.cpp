@@ -56,8 +56,8 @@ ArrayPointer compressed(const std::filesystem::path& file, const void* values, s
     chunk[axis] = static_cast<std::int32_t>(layout.chunk[axis]);
     block[axis] = static_cast<std::int32_t>(layout.block[axis]);
   }
-  const std::unique_ptr<b2nd_context_t, ContextCloser> context(b2nd_create_ctx(
-      &storage, 4, shape.data(), chunk.data(), block.data(), type, DTYPE_NUMPY_FORMAT, nullptr, 0));
+  const std::unique_ptr<b2nd_context_t, ContextCloser> context(
+      b2nd_create_ctx(&storage, 4, shape.data(), chunk.data(), block.data(), type, DTYPE_NUMPY_FORMAT, nullptr, 0));
   b2nd_array_t* array = nullptr;
   if (!context) throw RunError(path + ": cannot write it (Blosc2: no context)");
   require(b2nd_from_cbuffer(context.get(), &array, values, bytes), file, "write it");
@@ -79,8 +79,8 @@ bool shuffling_pays(std::span<const T> values, const char* type, const Shape4& s
   for (std::int64_t c = 0; c < size[0]; ++c)
     for (std::int64_t z = 0; z < size[1]; ++z)
       for (std::int64_t y = 0; y < size[2]; ++y) {
-        const auto row = values.begin() + (((begin[0] + c) * shape[1] + begin[1] + z) * shape[2] + begin[2] + y) *
-                                              shape[3] + begin[3];
+        const auto row = values.begin() +
+                         (((begin[0] + c) * shape[1] + begin[1] + z) * shape[2] + begin[2] + y) * shape[3] + begin[3];
         slab.insert(slab.end(), row, row + size[3]);
       }
   const auto bytes = static_cast<std::int64_t>(slab.size() * sizeof(T));
@@ -154,8 +154,8 @@ void BloscArray::read(const Shape4& begin, const Shape4& size, void* target) con
   Shape4 end{};
   std::int64_t bytes = handle_->array->sc->typesize;
   for (std::size_t axis = 0; axis < 4; ++axis) end[axis] = begin[axis] + size[axis], bytes *= size[axis];
-  require(b2nd_get_slice_cbuffer(handle_->array.get(), begin.data(), end.data(), target, size.data(), bytes),
-          file_, "read a part of it");
+  require(b2nd_get_slice_cbuffer(handle_->array.get(), begin.data(), end.data(), target, size.data(), bytes), file_,
+          "read a part of it");
 }
 
 }  // namespace m3d

@@ -16,8 +16,8 @@ struct BloscLayout {
   Shape4 chunk{}, block{};
 };
 
-/// nnU-Net 2.8.1's choice for an array [C, D, H, W] that is read in patches of about `patch`: blocks of at most 128 KiB,
-/// chunks of at most 6 MiB, both in the proportions of the image and at most one and a half patches long.
+/// nnU-Net 2.8.1's choice for an array [C, D, H, W] that is read in patches of about `patch`: blocks of at most 128
+/// KiB, chunks of at most 6 MiB, both in the proportions of the image and at most one and a half patches long.
 BloscLayout blosc_layout(const Shape4& shape, const std::array<std::int64_t, 3>& patch, std::int64_t bytes_per_value);
 
 /// Writes a file with LZ4HC, level 5, its bytes shuffled where that makes it smaller. Not atomic. Throws RunError.

@@ -32,8 +32,8 @@ std::int64_t power_below(std::int64_t n) {
 Sizes block_of(const Sizes& image, const Sizes& patch, const Sizes& wanted, std::int64_t bytes_per_value) {
   Sizes block{};
   for (std::size_t axis = 0; axis < 3; ++axis)
-    block[axis] = std::min(static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(patch[axis]))),
-                           image[axis]);
+    block[axis] =
+        std::min(static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(patch[axis]))), image[axis]);
   while (bytes_of(block, bytes_per_value) > kLargestBlock) {
     std::size_t longest = 3;
     for (std::size_t axis = 0; axis < 3; ++axis)
@@ -71,8 +71,8 @@ BloscLayout blosc_layout(const Shape4& shape, const Sizes& patch, std::int64_t b
   Sizes wanted{};
   for (std::size_t axis = 0; axis < 3; ++axis)
     wanted[axis] = std::max<std::int64_t>(
-        1, std::min(image[axis],
-                    static_cast<std::int64_t>(std::floor(kChunkToPatch * static_cast<double>(patch[axis])))));
+        1,
+        std::min(image[axis], static_cast<std::int64_t>(std::floor(kChunkToPatch * static_cast<double>(patch[axis])))));
   const Sizes block = block_of(image, patch, wanted, bytes_per_value);
   const Sizes chunk = chunk_of(image, patch, wanted, block, bytes_per_value);
   return {{1, chunk[0], chunk[1], chunk[2]}, {1, block[0], block[1], block[2]}};

@@ -50,7 +50,8 @@ std::vector<std::string> ids_in(const fs::path& folder) {
 
 void require_type(const fs::path& file, const BloscArray& array, std::initializer_list<const char*> types) {
   if (std::find(types.begin(), types.end(), array.type()) == types.end())
-    throw RunError(file.string() + ": has values of the type '" + array.type() + "'; expected '" + *types.begin() + "'");
+    throw RunError(file.string() + ": has values of the type '" + array.type() + "'; expected '" + *types.begin() +
+                   "'");
 }
 
 /// Image and labels of a case, opened together.
@@ -89,8 +90,10 @@ struct OpenCase {
       for (std::int64_t z = 0; z < size[0]; ++z)
         for (std::int64_t y = 0; y < size[1]; ++y, next += size[2])
           std::copy(next, next + size[2],
-                    output + ((c * target.shape[0] + target.offset[0] + z) * target.shape[1] + target.offset[1] + y) *
-                                 target.shape[2] + target.offset[2]);
+                    output +
+                        ((c * target.shape[0] + target.offset[0] + z) * target.shape[1] + target.offset[1] + y) *
+                            target.shape[2] +
+                        target.offset[2]);
   }
 };
 
@@ -266,7 +269,8 @@ CaseStore::CaseStore(fs::path folder, const std::string& plan_hash)
 
 fs::path CaseStore::file(const std::string& id, const char* ending) const {
   if (!std::binary_search(ids_.begin(), ids_.end(), id))
-    throw UserError(folder_.string() + ": has no case '" + id + "'; run m3d-bench prepare again, it goes on where it was");
+    throw UserError(folder_.string() + ": has no case '" + id +
+                    "'; run m3d-bench prepare again, it goes on where it was");
   return folder_ / (id + ending);
 }
 

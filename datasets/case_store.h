@@ -1,7 +1,8 @@
 #pragma once
-// Preprocessed cases on disk, in nnU-Net v2's own form (nnunet_conventions.md §1): a folder <plans>_<configuration> with
-// <case>.b2nd (float32 [C, D, H, W]), <case>_seg.b2nd (int16 [1, D, H, W], -1 outside the non-zero mask) and <case>.pkl.
-// Which plan a folder of ours was made by stands beside it, in <folder>.m3d.json: nnU-Net wants nothing else inside.
+// Preprocessed cases on disk, in nnU-Net v2's own form (nnunet_conventions.md §1): a folder <plans>_<configuration>
+// with <case>.b2nd (float32 [C, D, H, W]), <case>_seg.b2nd (int16 [1, D, H, W], -1 outside the non-zero mask) and
+// <case>.pkl. Which plan a folder of ours was made by stands beside it, in <folder>.m3d.json: nnU-Net wants nothing
+// else inside.
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -16,8 +17,8 @@ namespace m3d {
 /// whole or not there. Folders that nnU-Net made are not written to.
 class CaseWriter {
  public:
-  /// `plan_hash` identifies everything that decides the arrays. Throws UserError where the folder holds cases of another
-  /// plan, unless `rebuild`: then they are removed.
+  /// `plan_hash` identifies everything that decides the arrays. Throws UserError where the folder holds cases of
+  /// another plan, unless `rebuild`: then they are removed.
   CaseWriter(std::filesystem::path folder, const std::string& plan_hash, const Shape3& patch, bool rebuild = false);
 
   ~CaseWriter();
@@ -47,8 +48,8 @@ class CaseStore {
   /// Sorted.
   const std::vector<std::string>& ids() const { return ids_; }
 
-  /// `classes` (the label values of each) chooses and orders class_locations(). Throws UserError for an id that the folder
-  /// lacks, RunError naming the file for damage.
+  /// `classes` (the label values of each) chooses and orders class_locations(). Throws UserError for an id that the
+  /// folder lacks, RunError naming the file for damage.
   std::shared_ptr<const PatchSource> source(const std::string& id, const std::vector<std::vector<int>>& classes) const;
 
   CaseProperties properties(const std::string& id) const;

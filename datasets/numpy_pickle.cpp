@@ -42,8 +42,7 @@ std::vector<std::int64_t> plain_integers(const PickleValue& sequence) {
 RawArray raw_array(const PickleValue& value) {
   if (ends_with(value, "multiarray._reconstruct") && value.state) {
     const PickleValue& state = *value.state;  // version, shape, type, column-major, bytes
-    return {plain_integers(item(state, 1)), type_of(item(state, 2)), item(state, 3).integer != 0,
-            &item(state, 4).text};
+    return {plain_integers(item(state, 1)), type_of(item(state, 2)), item(state, 3).integer != 0, &item(state, 4).text};
   }
   if (ends_with(value, "numeric._frombuffer"))  // buffer, type, shape, order
     return {plain_integers(item(value, 2)), type_of(item(value, 1)), item(value, 3).text == "F", &item(value, 0).text};

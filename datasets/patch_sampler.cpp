@@ -51,7 +51,8 @@ Shape3 draw_begin(const PatchSource& one, const Shape3& loader_patch, const Shap
     const std::int64_t padding = std::max(loader_patch[axis] - patch[axis], loader_patch[axis] - shape[axis]);
     const std::int64_t lowest = -((padding + 1) / 2);
     const std::int64_t highest = shape[axis] + padding / 2 + padding % 2 - loader_patch[axis];
-    begin[axis] = voxel >= 0 ? std::max(lowest, centre[axis] - loader_patch[axis] / 2) : random.integer(lowest, highest);
+    begin[axis] =
+        voxel >= 0 ? std::max(lowest, centre[axis] - loader_patch[axis] / 2) : random.integer(lowest, highest);
   }
   return begin;
 }
@@ -157,8 +158,7 @@ PatchSampler::PatchSampler(std::vector<std::shared_ptr<const PatchSource>> cases
     : cases_(std::move(cases)), options_(std::move(options)), seed_(seed) {
   if (cases_.empty() || options_.batch_size < 1 || voxel_count(options_.patch) < 1)
     throw std::logic_error("PatchSampler needs cases, a batch size and a patch");
-  loader_patch_ =
-      options_.augmentation == Augmentation::nnunet ? initial_patch_size(options_.patch) : options_.patch;
+  loader_patch_ = options_.augmentation == Augmentation::nnunet ? initial_patch_size(options_.patch) : options_.patch;
 }
 
 PatchSampler::PatchSampler(const std::vector<std::shared_ptr<const PreparedCase>>& cases, Options options,

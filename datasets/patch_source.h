@@ -10,8 +10,8 @@ namespace m3d {
 
 struct PreparedCase;
 
-/// Arrays that a box of a case is written into: `image` [C, shape] float32, `labels` [shape]; the box's first voxel goes
-/// to `offset`. What the box does not cover is left as it is.
+/// Arrays that a box of a case is written into: `image` [C, shape] float32, `labels` [shape]; the box's first voxel
+/// goes to `offset`. What the box does not cover is left as it is.
 struct PatchTarget {
   float* image = nullptr;
   std::int16_t* labels = nullptr;

@@ -28,11 +28,11 @@ bool untouched(const SpatialGrid& grid, std::size_t axis) {
 
 /// How one axis of a row's coordinates follows from x. All in float32, as grid_sample computes it.
 struct AxisMap {
-  float start = 0, step = 0;           // centred coordinate: start + step * centred x
-  float half_size = 0, size = 0;       // of the loader's patch: coordinates go through [-1, 1]
-  float lowest = 0, highest = 0;       // of the padded source's lower corners, in the loader's patch
+  float start = 0, step = 0;      // centred coordinate: start + step * centred x
+  float half_size = 0, size = 0;  // of the loader's patch: coordinates go through [-1, 1]
+  float lowest = 0, highest = 0;  // of the padded source's lower corners, in the loader's patch
   std::int32_t stride = 0;
-  bool whole = false;                  // coordinates are whole numbers
+  bool whole = false;  // coordinates are whole numbers
 };
 
 /// Adds an axis to the row's indices into the padded source and writes how far above the lower voxel each sample lies.

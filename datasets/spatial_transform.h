@@ -39,9 +39,7 @@ SourceBox source_box(const SpatialGrid& grid);
 struct PaddedBox {
   static constexpr std::int64_t kBefore = 1, kAfter = 2;
   Shape3 begin{}, size{};
-  Shape3 padded() const {
-    return {size[0] + kBefore + kAfter, size[1] + kBefore + kAfter, size[2] + kBefore + kAfter};
-  }
+  Shape3 padded() const { return {size[0] + kBefore + kAfter, size[1] + kBefore + kAfter, size[2] + kBefore + kAfter}; }
 };
 
 /// Samples of all channels and of the labels. Images: trilinear. Labels: the one whose 0/1 indicator has the largest

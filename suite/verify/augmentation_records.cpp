@@ -33,9 +33,7 @@ torch::Tensor record_labels(const std::string& rule, at::IntArrayRef shape) {
   return (named_classes(captured(rule, "fillint\\(\"([^\"]+)\""), shape, classes) + offset).to(torch::kShort);
 }
 
-Shape3 shape_of(const torch::Tensor& tensor) {
-  return {tensor.size(-3), tensor.size(-2), tensor.size(-1)};
-}
+Shape3 shape_of(const torch::Tensor& tensor) { return {tensor.size(-3), tensor.size(-2), tensor.size(-1)}; }
 
 template <class T>
 std::span<T> values_of(const torch::Tensor& tensor) {
@@ -54,8 +52,7 @@ SpatialGrid grid_of(const Json& params, const torch::Tensor& input) {
   return {matrix, params.at("patch_size").get<Shape3>(), shape_of(input)};
 }
 
-void compare_spatial(RecordComparison& compare, const std::string& name, const Json& item,
-                     const torch::Tensor& input) {
+void compare_spatial(RecordComparison& compare, const std::string& name, const Json& item, const torch::Tensor& input) {
   const SpatialGrid grid = grid_of(item.at("params"), input);
   if (item.at("params").contains("affine"))
     for (std::size_t i = 0; i < 9; ++i)
@@ -66,9 +63,8 @@ void compare_spatial(RecordComparison& compare, const std::string& name, const J
   const torch::Tensor image = padded(input, 0), labels = padded(record_labels(rule, input[0].sizes()), -1);
   const torch::Tensor image_target = torch::empty({input.size(0), depth, height, width});
   const torch::Tensor labels_target = torch::empty({depth, height, width}, torch::kShort);
-  sample_patch(grid, {{0, 0, 0}, shape_of(input)}, values_of<float>(image),
-               values_of<std::int16_t>(labels), values_of<float>(image_target),
-               values_of<std::int16_t>(labels_target));
+  sample_patch(grid, {{0, 0, 0}, shape_of(input)}, values_of<float>(image), values_of<std::int16_t>(labels),
+               values_of<float>(image_target), values_of<std::int16_t>(labels_target));
   for (std::size_t c = 0; c < item.at("out").size(); ++c)
     compare_summary(compare, name, image_target[static_cast<std::int64_t>(c)], item.at("out").at(c), 1, kTolerance);
   if (item.contains("seg_out")) compare_label_map(compare, name + " labels", labels_target, item.at("seg_out"));

@@ -40,7 +40,8 @@ RecordCheck dispatch(const Json& record, const std::filesystem::path& folder) {
   if (kind == "loss") return verify_loss(record);
   if (kind == "optimiser") return verify_optimiser(record);
   if (kind == "sliding_window") return verify_sliding_window(record);
-  return {record.value("name", kind), kind, Verdict::unsupported, 0, "this build has no check for records of this kind"};
+  return {record.value("name", kind), kind, Verdict::unsupported, 0,
+          "this build has no check for records of this kind"};
 }
 
 }  // namespace

@@ -17,11 +17,11 @@ PicklePointer tensor_value(torch::Tensor tensor) {
 
 torch::ScalarType storage_type(const std::string& global) {
   static const std::map<std::string, torch::ScalarType> types = {
-      {"torch.FloatStorage", torch::kFloat32},   {"torch.DoubleStorage", torch::kFloat64},
-      {"torch.HalfStorage", torch::kFloat16},    {"torch.BFloat16Storage", torch::kBFloat16},
-      {"torch.LongStorage", torch::kInt64},      {"torch.IntStorage", torch::kInt32},
-      {"torch.ShortStorage", torch::kInt16},     {"torch.CharStorage", torch::kInt8},
-      {"torch.ByteStorage", torch::kUInt8},      {"torch.BoolStorage", torch::kBool}};
+      {"torch.FloatStorage", torch::kFloat32}, {"torch.DoubleStorage", torch::kFloat64},
+      {"torch.HalfStorage", torch::kFloat16},  {"torch.BFloat16Storage", torch::kBFloat16},
+      {"torch.LongStorage", torch::kInt64},    {"torch.IntStorage", torch::kInt32},
+      {"torch.ShortStorage", torch::kInt16},   {"torch.CharStorage", torch::kInt8},
+      {"torch.ByteStorage", torch::kUInt8},    {"torch.BoolStorage", torch::kBool}};
   const auto found = types.find(global);
   if (found == types.end()) throw std::runtime_error("it holds tensors of the type " + global);
   return found->second;
@@ -49,8 +49,8 @@ PicklePointer rebuilt_tensor(const std::vector<PicklePointer>& arguments) {
     if (sizes[i] < 0 || strides[i] < 0) damaged_pickle("a negative size or stride");
     empty = empty || sizes[i] == 0;
     std::int64_t step = 0;
-    if (sizes[i] > 0 && (__builtin_mul_overflow(sizes[i] - 1, strides[i], &step) ||
-                         __builtin_add_overflow(last, step, &last)))
+    if (sizes[i] > 0 &&
+        (__builtin_mul_overflow(sizes[i] - 1, strides[i], &step) || __builtin_add_overflow(last, step, &last)))
       damaged_pickle("a tensor reaches beyond its storage");
   }
   if (!empty && last >= storage->numel()) damaged_pickle("a tensor reaches beyond its storage");

@@ -20,14 +20,22 @@ torch::Tensor new_storage(torch::ScalarType type, std::int64_t numel) {
 
 std::string storage_name(torch::ScalarType type) {
   switch (type) {
-    case torch::kFloat32: return "FloatStorage";
-    case torch::kFloat64: return "DoubleStorage";
-    case torch::kFloat16: return "HalfStorage";
-    case torch::kBFloat16: return "BFloat16Storage";
-    case torch::kInt64: return "LongStorage";
-    case torch::kInt32: return "IntStorage";
-    case torch::kBool: return "BoolStorage";
-    default: throw std::runtime_error(std::string("no PyTorch storage for ") + torch::toString(type));
+    case torch::kFloat32:
+      return "FloatStorage";
+    case torch::kFloat64:
+      return "DoubleStorage";
+    case torch::kFloat16:
+      return "HalfStorage";
+    case torch::kBFloat16:
+      return "BFloat16Storage";
+    case torch::kInt64:
+      return "LongStorage";
+    case torch::kInt32:
+      return "IntStorage";
+    case torch::kBool:
+      return "BoolStorage";
+    default:
+      throw std::runtime_error(std::string("no PyTorch storage for ") + torch::toString(type));
   }
 }
 

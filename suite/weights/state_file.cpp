@@ -39,8 +39,7 @@ const PickleValue& follow(const PickleValue& root, const std::string& place) {
   for (std::size_t begin = 0; begin <= place.size();) {
     const auto end = std::min(place.find('.', begin), place.size());
     const auto next = entry_of(*value, place.substr(begin, end - begin));
-    if (!next)
-      throw UserError("it has no '" + place.substr(begin, end - begin) + "'; keys there: " + keys_of(*value));
+    if (!next) throw UserError("it has no '" + place.substr(begin, end - begin) + "'; keys there: " + keys_of(*value));
     value = next.get(), begin = end + 1;
   }
   return *value;
@@ -57,8 +56,7 @@ NamedTensors tensors_in(const PickleValue& dictionary) {
 StateFile from_pickle(const std::string& format, const PicklePointer& root, const std::string& place) {
   auto [dictionary, found] = place.empty() ? find_tensors(*root) : std::pair(&follow(*root, place), place);
   if (!dictionary || !holds_tensors(*dictionary))
-    throw UserError("it holds no tensors" + (place.empty() ? "" : " at '" + place + "'") +
-                    "; keys: " + keys_of(*root));
+    throw UserError("it holds no tensors" + (place.empty() ? "" : " at '" + place + "'") + "; keys: " + keys_of(*root));
   return {format, found, tensors_in(*dictionary)};
 }
 

@@ -1,5 +1,6 @@
 #include "datasets/augmentation.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
@@ -98,7 +99,6 @@ TEST_CASE("every step of the augmentation is drawn as often and from the ranges 
     inverted += !one.inverted_gamma.empty();
     gamma += !one.gamma.empty();
     for (const float value : one.gamma) gammas.add(value);
-    CHECK(one.brightness.size() % 3 == 0);
   }
   check_share("spatial", spatial, 1 - 0.8 * 0.8);
   check_share("noise", noise, 0.1);
@@ -218,8 +218,9 @@ TEST_CASE("augmented batches follow from seed and step; labels stay those of the
     const Batch batch = sampler.draw(step);
     CHECK(batch.image == sampler_of(one, options).draw(step).image);
     changed += batch.image != sampler_of(one, {.patch = kPatch, .batch_size = 3}).draw(step).image;
-    for (const float value : batch.image) REQUIRE(std::isfinite(value));
-    for (const std::int16_t label : batch.labels) REQUIRE((label >= 0 && label <= 3));
+    CHECK(std::all_of(batch.image.begin(), batch.image.end(), [](float value) { return std::isfinite(value); }));
+    const auto [lowest, highest] = std::minmax_element(batch.labels.begin(), batch.labels.end());
+    CHECK((*lowest >= 0 && *highest <= 3));
   }
   CHECK(changed > 50);
 }
@@ -229,9 +230,11 @@ TEST_CASE("without a turn the network's patch is the middle of the loader's", "[
   one->class_locations = {{(30 * 60 + 31) * 60 + 29}};
   one->labels.assign(one->labels.size(), 1);
   one->labels[static_cast<std::size_t>(one->class_locations[0][0])] = 2;
-  const PatchSampler sampler =
-      sampler_of(one, {.patch = {10, 12, 14}, .batch_size = 1, .foreground_fraction = 1, .mirror = false,
-                       .augmentation = Augmentation::nnunet});
+  const PatchSampler sampler = sampler_of(one, {.patch = {10, 12, 14},
+                                                .batch_size = 1,
+                                                .foreground_fraction = 1,
+                                                .mirror = false,
+                                                .augmentation = Augmentation::nnunet});
   const Shape3 loader = initial_patch_size({10, 12, 14});
   int found = 0;
   for (std::int64_t step = 0; step < 100; ++step) {
@@ -244,9 +247,11 @@ TEST_CASE("without a turn the network's patch is the middle of the loader's", "[
 
 TEST_CASE("channels that are normalised inside the mask are 0 outside it, whatever was added", "[augmentation]") {
   const auto one = noisy_case({20, 20, 20}, 2);
-  const PatchSampler sampler = sampler_of(
-      one, {.patch = {8, 8, 8}, .batch_size = 1, .mirror = false, .augmentation = Augmentation::nnunet,
-            .masked_channels = {true, false}});
+  const PatchSampler sampler = sampler_of(one, {.patch = {8, 8, 8},
+                                                .batch_size = 1,
+                                                .mirror = false,
+                                                .augmentation = Augmentation::nnunet,
+                                                .masked_channels = {true, false}});
   std::int64_t zeros = 0, others = 0;
   for (std::int64_t step = 0; step < 50; ++step) {
     const Batch batch = sampler.draw(step);

@@ -155,7 +155,8 @@ TEST_CASE("patches from the store are those from memory, for any number of threa
   std::vector<std::thread> threads;
   for (std::size_t t = 0; t < 3; ++t)
     threads.emplace_back([&, t] {
-      for (std::size_t step = t; step < drawn.size(); step += 3) drawn[step] = from_store.draw(std::ssize(drawn) - 1 - static_cast<std::int64_t>(step));
+      for (std::size_t step = t; step < drawn.size(); step += 3)
+        drawn[step] = from_store.draw(std::ssize(drawn) - 1 - static_cast<std::int64_t>(step));
     });
   for (std::thread& thread : threads) thread.join();
   for (std::size_t step = 0; step < drawn.size(); ++step) {
@@ -172,7 +173,8 @@ TEST_CASE("chunks and blocks are those that nnU-Net chooses", "[case_store]") {
     std::int64_t bytes;
     Shape4 chunk, block;
   };
-  const std::vector<Known> known = {  // comp_blosc2_params, nnunetv2 2.8.1
+  const std::vector<Known> known = {
+      // comp_blosc2_params, nnunetv2 2.8.1
       {{1, 100, 512, 512}, {64, 128, 128}, 4, {1, 64, 192, 128}, {1, 32, 32, 32}},
       {{4, 155, 240, 240}, {128, 128, 128}, 4, {1, 96, 128, 128}, {1, 32, 32, 32}},
       {{1, 155, 240, 240}, {128, 128, 128}, 2, {1, 128, 192, 128}, {1, 32, 64, 32}},
@@ -195,7 +197,8 @@ TEST_CASE("a cache of another plan is refused, and rebuilt on request", "[case_s
   const PreparedCase one = random_case("a", {5, 6, 7}, 1);
   CaseProperties properties = properties_of(one);
   CaseWriter(cases, "first", {4, 4, 4}).write(one, properties);
-  CHECK_THROWS_WITH(CaseStore(cases, "second"), Contains("another plan (first, wanted second)") && Contains("--rebuild"));
+  CHECK_THROWS_WITH(CaseStore(cases, "second"),
+                    Contains("another plan (first, wanted second)") && Contains("--rebuild"));
   CHECK_THROWS_AS(CaseWriter(cases, "second", {4, 4, 4}), UserError);
   CHECK(CaseStore(cases, "first").ids().size() == 1);
   const CaseWriter rebuilt(cases, "second", {4, 4, 4}, true);

@@ -1,8 +1,9 @@
+#include "datasets/patch_sampler.h"
+
 #include <algorithm>
 #include <chrono>
 #include <set>
 
-#include "datasets/patch_sampler.h"
 #include "datasets/preprocessing.h"
 #include "tests/catch.h"
 
