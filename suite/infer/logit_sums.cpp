@@ -36,7 +36,7 @@ LogitSums::LogitSums(const std::vector<std::int64_t>& shape, const at::Tensor& i
   const std::size_t element = image.scalar_type() == at::kDouble ? sizeof(double) : sizeof(float);
   const auto bytes = static_cast<std::size_t>(c10::multiply_integers(shape)) * element;
   if (options.memory_bytes == 0 || bytes <= static_cast<std::size_t>(options.memory_bytes) / 2) {
-    tensor_ = at::zeros(shape, type_);
+    tensor_ = at::empty(shape, type_);
     return;
   }
   type_ = type_.device(at::kCPU);

@@ -1,6 +1,6 @@
 #pragma once
-// Where the weighted sums of logits lie while tiles are added: in memory, or in a file that is mapped. Internal to this
-// room.
+// Where the weighted means of logits lie while tiles are added: in memory, or in a file that is mapped. Internal to
+// this room.
 #include <torch/torch.h>
 
 #include <vector>
@@ -11,9 +11,9 @@ namespace m3d {
 
 class LogitSums {
  public:
-  /// Zeros of `shape`, of float32 (float64 for a float64 image): on the image's device, or, where they are larger than
-  /// half of options.memory_bytes, in a file in options.scratch_folder, which goes with this object or its process.
-  /// Throws RunError when there is no room for the file.
+  /// Of `shape`, with no particular values, of float32 (float64 for a float64 image): on the image's device, or, where
+  /// they are larger than half of options.memory_bytes, in a file in options.scratch_folder, which goes with this
+  /// object or its process. Throws RunError when there is no room for the file.
   LogitSums(const std::vector<std::int64_t>& shape, const at::Tensor& image, const SlidingWindowOptions& options);
   ~LogitSums();
   LogitSums(const LogitSums&) = delete;

@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "suite/infer/logit_sums.h"
+#include "suite/infer/tile_mean.h"
 
 namespace m3d {
 namespace {
@@ -84,97 +85,101 @@ void check(const at::Tensor& image, std::int64_t classes, const SlidingWindowOpt
     throw std::invalid_argument("sliding window: the patch has at least one voxel along each axis");
 }
 
-/// One pass over an image. The sums hold one patch's depth of planes, from plane `first_` of the canvas on.
+AxisTiles axis_tiles(std::int64_t size, std::size_t axis, const SlidingWindowOptions& options) {
+  const std::int64_t patch = options.patch[axis];
+  return {tile_starts(size, patch, options.overlap),
+          options.gaussian ? gaussian_profile(patch) : std::vector<double>(static_cast<std::size_t>(patch), 1), size};
+}
+
+/// One pass over an image. The means hold all of its planes, or one patch's depth of them at a time.
 class SlidingWindow {
  public:
   SlidingWindow(const TileNetwork& network, const at::Tensor& image, std::int64_t classes,
-                const SlidingWindowOptions& options)
+                const SlidingWindowOptions& options, bool whole)
       : network_(network),
         options_(options),
         classes_(classes),
+        whole_(whole),
         image_shape_(shape_of(image)),
         padding_(padding_to_patch(image_shape_, options.patch)),
         canvas_(pad(image, padding_)),
         flips_(flip_sets(options.mirror_axes)),
-        sums_({classes, options.patch[0], canvas_.size(2), canvas_.size(3)}, image, options) {
-    weights_ =
-        options.gaussian ? gaussian_weights(options.patch).to(sums_.type()) : at::ones(options.patch, sums_.type());
-    weight_sum_ = at::zeros({options.patch[0], canvas_.size(2), canvas_.size(3)}, sums_.type());
-  }
+        axes_{axis_tiles(canvas_.size(1), 0, options), axis_tiles(canvas_.size(2), 1, options),
+              axis_tiles(canvas_.size(3), 2, options)},
+        means_({classes, whole ? canvas_.size(1) : options.patch[0], canvas_.size(2), canvas_.size(3)}, image,
+               options) {}
 
   void run(const SlabConsumer& consume) {
-    const std::vector<std::int64_t> starts = tile_starts(canvas_.size(1), options_.patch[0], options_.overlap);
+    const std::vector<std::int64_t>& starts = axes_[0].starts;
     for (std::size_t i = 0; i < starts.size(); ++i) {
-      add_tiles(starts[i]);
+      add_tiles(i);
+      if (whole_) continue;
       const bool last = i + 1 == starts.size();
       const std::int64_t finished = last ? options_.patch[0] : starts[i + 1] - starts[i];
       deliver(starts[i], finished, consume);
       if (!last) move_on(finished);
     }
+    if (whole_) deliver(0, canvas_.size(1), consume);
   }
 
  private:
-  /// All tiles that begin at plane `z`.
-  void add_tiles(std::int64_t z) {
-    for (const std::int64_t y : tile_starts(canvas_.size(2), options_.patch[1], options_.overlap)) {
-      for (const std::int64_t x : tile_starts(canvas_.size(3), options_.patch[2], options_.overlap)) {
-        const at::Tensor tile = box_of(canvas_, {z, y, x}, options_.patch).unsqueeze(0).contiguous();
-        const at::Tensor logits = mirrored_mean(network_, tile, flips_, classes_, sums_.type()).squeeze(0);
-        box_of(sums_.tensor(), {0, y, x}, options_.patch).addcmul_(logits, weights_);
-        box_of(weight_sum_, {0, y, x}, options_.patch).add_(weights_);
+  /// All tiles of one index along the depth.
+  void add_tiles(std::size_t i) {
+    const std::int64_t z = axes_[0].starts[i];
+    for (std::size_t j = 0; j < axes_[1].starts.size(); ++j) {
+      for (std::size_t k = 0; k < axes_[2].starts.size(); ++k) {
+        const at::Tensor tile =
+            box_of(canvas_, {z, axes_[1].starts[j], axes_[2].starts[k]}, options_.patch).unsqueeze(0).contiguous();
+        const at::Tensor logits = mirrored_mean(network_, tile, flips_, classes_, means_.type()).squeeze(0);
+        add_tile(means_.tensor(), whole_ ? 0 : z, logits, axes_, {i, j, k});
       }
-      sums_.release();
+      means_.release();
     }
   }
 
-  /// Divides the first `count` planes of the sums by their weights and hands over those that belong to the image.
+  /// Hands over those of the first `count` planes that belong to the image.
   void deliver(std::int64_t canvas_plane, std::int64_t count, const SlabConsumer& consume) {
     const std::int64_t begin = std::max<std::int64_t>(0, padding_.below[0] - canvas_plane);
     const std::int64_t end = std::min(count, padding_.below[0] + image_shape_[0] - canvas_plane);
-    const std::int64_t step = planes_at_once();
+    const std::int64_t step = whole_ ? end - begin : planes_at_once();
     for (std::int64_t plane = begin; plane < end; plane += step) {
       const std::int64_t depth = std::min(step, end - plane);
-      const at::Tensor slab = sums_.tensor().narrow(1, plane, depth) / weight_sum_.narrow(0, plane, depth);
-      consume(canvas_plane + plane - padding_.below[0], slab.narrow(2, padding_.below[1], image_shape_[1])
-                                                            .narrow(3, padding_.below[2], image_shape_[2])
-                                                            .contiguous());
-      sums_.release();
+      const at::Tensor slab = means_.tensor()
+                                  .narrow(1, plane, depth)
+                                  .narrow(2, padding_.below[1], image_shape_[1])
+                                  .narrow(3, padding_.below[2], image_shape_[2]);
+      consume(canvas_plane + plane - padding_.below[0], slab.contiguous());
+      means_.release();
     }
   }
 
-  /// Of a slab; it exists twice (whole, and without padding).
   std::int64_t planes_at_once() const {
     constexpr std::int64_t usual = 16;
     if (options_.memory_bytes == 0) return usual;
-    const std::int64_t plane = classes_ * canvas_.size(2) * canvas_.size(3) * sums_.tensor().element_size();
+    const std::int64_t plane = classes_ * canvas_.size(2) * canvas_.size(3) * means_.tensor().element_size();
     return std::clamp<std::int64_t>(options_.memory_bytes / 4 / plane, 1, usual);
   }
 
-  /// Drops the first `count` planes; new ones are zero.
+  /// Drops the first `count` planes. The new ones hold nothing that counts: the first tile overwrites them.
   void move_on(std::int64_t count) {
-    for (at::Tensor sums : {sums_.tensor(), weight_sum_.unsqueeze(0)}) {
-      const std::int64_t depth = sums.size(1);
-      for (std::int64_t plane = 0; plane < depth; ++plane) {
-        at::Tensor target = sums.select(1, plane);
-        if (plane + count < depth)
-          target.copy_(sums.select(1, plane + count));
-        else
-          target.zero_();
-        if (plane % 8 == 7) sums_.release();
-      }
+    const at::Tensor& means = means_.tensor();
+    for (std::int64_t plane = 0; plane + count < means.size(1); ++plane) {
+      means.select(1, plane).copy_(means.select(1, plane + count));
+      if (plane % 8 == 7) means_.release();
     }
-    sums_.release();
+    means_.release();
   }
 
   const TileNetwork& network_;
   const SlidingWindowOptions& options_;
   const std::int64_t classes_;
+  const bool whole_;
   const Shape3 image_shape_;
   const Padding padding_;
   const at::Tensor canvas_;
   const std::vector<std::vector<std::int64_t>> flips_;
-  LogitSums sums_;
-  at::Tensor weights_, weight_sum_;
+  const std::array<AxisTiles, 3> axes_;
+  LogitSums means_;
 };
 
 }  // namespace
@@ -219,19 +224,18 @@ void predict_slabs(const TileNetwork& network, const at::Tensor& image, std::int
                    const SlidingWindowOptions& options, const SlabConsumer& consume) {
   const at::NoGradGuard no_gradient;
   check(image, classes, options);
-  SlidingWindow(network, image, classes, options).run(consume);
+  SlidingWindow(network, image, classes, options, /*whole=*/false).run(consume);
 }
 
 at::Tensor predict_logits(const TileNetwork& network, const at::Tensor& image, std::int64_t classes,
                           const SlidingWindowOptions& options) {
+  const at::NoGradGuard no_gradient;
+  check(image, classes, options);
+  SlidingWindowOptions in_memory = options;  // where the result will lie anyway
+  in_memory.memory_bytes = 0;
   at::Tensor result;
-  predict_slabs(network, image, classes, options, [&](std::int64_t first, const at::Tensor& logits) {
-    if (!result.defined()) {
-      const Shape3 shape = shape_of(image);
-      result = at::empty({classes, shape[0], shape[1], shape[2]}, logits.options());
-    }
-    result.narrow(1, first, logits.size(1)).copy_(logits);
-  });
+  SlidingWindow window(network, image, classes, in_memory, /*whole=*/true);
+  window.run([&](std::int64_t, const at::Tensor& logits) { result = logits; });
   return result;
 }
 

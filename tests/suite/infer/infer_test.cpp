@@ -93,7 +93,7 @@ TEST_CASE("no room for the sums is an error that says how much", "[infer]") {
   options.memory_bytes = 8;
   options.scratch_folder = "/dev/null/nowhere";
   CHECK_THROWS_WITH(
-      predict_logits(voxelwise, torch::zeros({1, 4, 4, 4}), 3, options),
+      predict_slabs(voxelwise, torch::zeros({1, 4, 4, 4}), 3, options, [](std::int64_t, const torch::Tensor&) {}),
       Catch::Contains("/dev/null/nowhere") && Catch::Contains("GiB") && Catch::Contains("infer.memory_limit_gib"));
 }
 
