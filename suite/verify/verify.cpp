@@ -33,6 +33,11 @@ RecordCheck dispatch(const Json& record, const std::filesystem::path& folder) {
   if (kind == "operator") return verify_operator(record);
   if (kind == "block") return verify_block(record);
   if (kind == "architecture") return verify_architecture(record);
+  if (kind == "rng") return verify_rng(record);
+  if (kind == "topology") return verify_topology(record);
+  if (kind == "resampling") return verify_resampling(record);
+  if (kind == "planner") return verify_planner(record);
+  if (kind == "preprocessing") return verify_preprocessing(record, folder);
   if (kind == "splits") return verify_splits(record);
   if (kind == "augmentation") return verify_augmentation(record);
   if (kind == "metrics") return verify_metrics(record, folder);
@@ -40,7 +45,8 @@ RecordCheck dispatch(const Json& record, const std::filesystem::path& folder) {
   if (kind == "loss") return verify_loss(record);
   if (kind == "optimiser") return verify_optimiser(record);
   if (kind == "sliding_window") return verify_sliding_window(record);
-  return {record.value("name", kind), kind, Verdict::unsupported, 0, "this build has no check for records of this kind"};
+  return {record.value("name", kind), kind, Verdict::unsupported, 0,
+          "this build has no check for records of this kind"};
 }
 
 }  // namespace
