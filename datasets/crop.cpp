@@ -53,11 +53,11 @@ class OutsideFlood {
 
 }  // namespace
 
-std::vector<std::uint8_t> nonzero_mask(const LoadedCase& loaded) {
-  std::vector<std::uint8_t> mask(loaded.channels.front().voxels.size(), kZero);
-  for (const auto& channel : loaded.channels)
+std::vector<std::uint8_t> nonzero_mask(const std::vector<ImageF>& channels) {
+  std::vector<std::uint8_t> mask(channels.front().voxels.size(), kZero);
+  for (const auto& channel : channels)
     for (std::size_t i = 0; i < mask.size(); ++i) mask[i] |= channel.voxels[i] != 0.0F ? kInside : kZero;
-  OutsideFlood(mask, loaded.channels.front().shape()).run();
+  OutsideFlood(mask, channels.front().shape()).run();
   for (auto& voxel : mask) voxel = voxel == kOutside ? 0 : 1;
   return mask;
 }

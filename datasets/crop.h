@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "datasets/dataset.h"
+#include "datasets/image.h"
 
 namespace m3d {
 
@@ -14,7 +14,7 @@ struct Box {
 };
 
 /// 1 where any channel is not 0, holes filled: zeros that cannot be reached from outside the volume over shared faces.
-std::vector<std::uint8_t> nonzero_mask(const LoadedCase& loaded);
+std::vector<std::uint8_t> nonzero_mask(const std::vector<ImageF>& channels);
 
 /// The smallest box around the mask's ones; the whole volume where there are none.
 Box bounding_box(const std::vector<std::uint8_t>& mask, const Shape3& shape);

@@ -23,6 +23,7 @@ void take(Dataset& dataset, const DatasetJson& json) {
   dataset.region_based = json.region_based;
   dataset.regions_class_order = json.regions_class_order;
   dataset.ignore_label = json.ignore_label;
+  dataset.image_reader = json.image_reader;
 }
 
 /// Groups of the descriptor, for the classes that the dataset has. A generated dataset has all of them.

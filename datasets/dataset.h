@@ -31,13 +31,14 @@ struct SplitRules {
 };
 
 struct Dataset {
-  std::string name;                        // the command line's name, or the folder's
-  std::filesystem::path folder;            // Dataset901_PhantomMRI
-  std::vector<std::string> channel_names;  // "CT", "T1" …: they choose the normalisation
-  std::vector<LabelClass> classes;         // without background and ignore; by value, regions as in dataset.json
-  bool region_based = false;               // sigmoid per class instead of softmax over background + classes
-  std::vector<int> regions_class_order;    // value painted for class i, in painting order (region-based only)
-  std::optional<int> ignore_label;         // unlabelled voxels; prepared cases hold -1 there, batches 0
+  std::string name;                          // the command line's name, or the folder's
+  std::filesystem::path folder;              // Dataset901_PhantomMRI
+  std::vector<std::string> channel_names;    // "CT", "T1" …: they choose the normalisation
+  std::vector<LabelClass> classes;           // without background and ignore; by value, regions as in dataset.json
+  bool region_based = false;                 // sigmoid per class instead of softmax over background + classes
+  std::vector<int> regions_class_order;      // value painted for class i, in painting order (region-based only)
+  std::optional<int> ignore_label;           // unlabelled voxels; prepared cases hold -1 there, batches 0
+  std::string image_reader = "SimpleITKIO";  // of nnU-Net; decides the axes of planned cases
   std::map<std::string, std::vector<std::string>> groups;  // "anatomy" → class names; empty where none are named
   double nsd_tolerance_mm = 1.0;
   SplitRules split_rules;

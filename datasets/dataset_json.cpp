@@ -102,6 +102,8 @@ DatasetJson parse_dataset_json(const Json& json, const std::string& where) {
   }
   if (const auto count = json.find("numTraining"); count != json.end() && count->is_number_integer())
     result.number_of_training_cases = count->get<int>();
+  if (const auto reader = json.find("overwrite_image_reader_writer"); reader != json.end() && reader->is_string())
+    result.image_reader = reader->get<std::string>();
   if (const auto cases = json.find("dataset"); cases != json.end()) result.cases = *cases;
   return result;
 }

@@ -16,6 +16,7 @@ struct DatasetJson {
   std::optional<int> ignore_label;
   std::string file_ending = ".nii.gz";
   std::optional<int> number_of_training_cases;
+  std::string image_reader = "SimpleITKIO";  // overwrite_image_reader_writer
   Json cases;  // the optional list of files, "dataset": {case: {images, label}}; null where files are found by name
 };
 

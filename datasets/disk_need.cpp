@@ -27,10 +27,9 @@ double cropped_share(const std::vector<fs::path>& files, std::size_t sampled) {
   if (count == 0) return 1;
   double share = 0;
   for (std::size_t i = 0; i < count; ++i) {
-    LoadedCase one;
-    one.channels.push_back(read_image(files[i * files.size() / count]));
-    const Shape3& shape = one.channels[0].shape();
-    share += static_cast<double>(voxel_count(bounding_box(nonzero_mask(one), shape).shape())) /
+    const std::vector<ImageF> channels{read_image(files[i * files.size() / count])};
+    const Shape3& shape = channels[0].shape();
+    share += static_cast<double>(voxel_count(bounding_box(nonzero_mask(channels), shape).shape())) /
              static_cast<double>(voxel_count(shape));
   }
   return share / static_cast<double>(count);

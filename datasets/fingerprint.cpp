@@ -80,7 +80,7 @@ Fingerprint fingerprint_of(const Dataset& dataset, const std::vector<std::string
   for (const auto& id : case_ids) {
     const LoadedCase loaded = load_case(dataset, *files.at(id));
     const Shape3& shape = loaded.labels.shape();
-    const Box box = bounding_box(nonzero_mask(loaded), shape);
+    const Box box = bounding_box(nonzero_mask(loaded.channels), shape);
     fingerprint.cropped_shapes.push_back(box.shape());
     relative_sizes.push_back(static_cast<double>(voxel_count(box.shape())) / static_cast<double>(voxel_count(shape)));
     const auto foreground = foreground_indices(loaded, box, kSampledVoxels / case_ids.size());

@@ -1,11 +1,14 @@
 #pragma once
-// From a loaded case to what a network sees: crop to non-zero, normalise by channel type, keep native spacing.
-// Source: nnunet_conventions.md §2, §4 (resampling belongs to a later issue).
+// From a loaded case to what a network sees: crop to non-zero, normalise by channel type, and either keep the native
+// spacing (embedded datasets) or go by a plan (plans.h). Source: nnunet_conventions.md §2, §4.
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "datasets/axes.h"
 #include "datasets/dataset.h"
+#include "datasets/resampling.h"
 
 namespace m3d {
 
@@ -19,21 +22,31 @@ struct Fingerprint {
   std::vector<ChannelStatistics> channels;
   std::vector<Shape3> cropped_shapes;  // by training case
   double median_relative_size = 1;     // voxels after the crop / before, median over cases
+  std::vector<Spacing3> spacings_mm;   // by training case, as the image reader gives them; extract_fingerprint only
 };
 
 /// Statistics over the given cases only (a fold's training side), so that nothing of the validation cases leaks in.
 Fingerprint fingerprint_of(const Dataset& dataset, const std::vector<std::string>& case_ids);
 
+/// The way from a case's file to the grid of a plan: axes, crop (crop_begin, cropped_shape), resampling.
+struct PlannedGrid {
+  AxisMap axes;                                 // from the file's axes to those of the plan
+  Shape3 cropped_shape{};                       // before resampling
+  Spacing3 cropped_spacing_mm{}, spacing_mm{};  // before and after resampling
+  ResamplingRule logits;                        // for the way back
+};
+
 /// A case ready for patches. `image` is [C, D, H, W] float32, `labels` [D, H, W] with -1 outside the non-zero mask;
-/// `crop_begin` and `original` lead back to the case's own geometry.
+/// `crop_begin`, `planned` and `original` lead back to the file's geometry.
 struct PreparedCase {
   std::string id;
   Shape3 shape{};
   std::int64_t channels = 0;
   std::vector<float> image;
   std::vector<std::int16_t> labels;
-  Geometry original;
-  Shape3 crop_begin{};
+  Geometry original;                   // of the file
+  Shape3 crop_begin{};                 // along the prepared axes
+  std::optional<PlannedGrid> planned;  // absent: the file's own axes and spacing
   /// Voxel indices (row-major in `shape`) of each class of the dataset, at most 10,000 a class, from a fixed seed (§4).
   std::vector<std::vector<std::int64_t>> class_locations;
   /// Of all voxels that are not to be ignored, in the same way; empty unless the dataset has an ignore label.
@@ -43,6 +56,7 @@ struct PreparedCase {
 /// By channel: whether its statistics leave out what lies outside the non-zero mask (§3).
 std::vector<bool> channels_normalised_inside(const Dataset& dataset, const Fingerprint& fingerprint);
 
+/// At native spacing, with the z-score's statistics from inside the non-zero mask where cropping removed much.
 PreparedCase prepare_case(const Dataset& dataset, const Fingerprint& fingerprint, const LoadedCase& loaded);
 
 }  // namespace m3d

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "suite/infer/planned_export.h"
+
 namespace m3d {
 namespace {
 
@@ -54,6 +56,7 @@ LabelPainter::LabelPainter(const Dataset& dataset, const PreparedCase& prepared)
       image_{prepared.original, {}} {
   if (dataset.region_based && dataset.regions_class_order.size() != dataset.classes.size())
     throw std::invalid_argument("LabelPainter: regions_class_order has another length than the regions");
+  if (prepared.planned) throw std::invalid_argument("LabelPainter: planned cases go through planned_labels");
   image_.voxels.assign(static_cast<std::size_t>(voxel_count(prepared.original.shape)), 0);
 }
 
@@ -84,6 +87,7 @@ LabelImage labels_from_logits(const at::Tensor& logits, const Dataset& dataset, 
   if (logits.dim() != 4 || logits.size(1) != prepared.shape[0])
     throw std::invalid_argument(c10::str("labels_from_logits: logits ", logits.sizes(), " of case ", prepared.id,
                                          " with ", prepared.shape[0], " planes"));
+  if (prepared.planned) return planned_labels(logits, dataset, prepared);
   LabelPainter painter(dataset, prepared);
   painter.add(0, logits);
   return painter.take();

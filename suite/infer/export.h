@@ -12,7 +12,8 @@ namespace m3d {
 /// Paints the label map of a case whose logits come slab by slab.
 class LabelPainter {
  public:
-  /// Both must outlive this object. Throws std::invalid_argument for regions without a painting order.
+  /// Both must outlive this object. Throws std::invalid_argument for regions without a painting order
+  /// and for planned cases, which planned_export.h takes as a whole.
   LabelPainter(const Dataset& dataset, const PreparedCase& prepared);
 
   /// `logits` [K, d, H, W] of planes `first` to first + d - 1 of the grid of `prepared` (any device). Softmax data
@@ -41,7 +42,7 @@ class LabelPainter {
 /// Channels of a network's output for a data set.
 std::int64_t output_channels(const Dataset& dataset);
 
-/// The same from whole logits [K, D, H, W].
+/// The same from whole logits [K, D, H, W]; those of planned cases (planned_export.h) too.
 LabelImage labels_from_logits(const at::Tensor& logits, const Dataset& dataset, const PreparedCase& prepared);
 
 }  // namespace m3d

@@ -33,6 +33,11 @@ RecordCheck dispatch(const Json& record, const std::filesystem::path& folder) {
   if (kind == "operator") return verify_operator(record);
   if (kind == "block") return verify_block(record);
   if (kind == "architecture") return verify_architecture(record);
+  if (kind == "rng") return verify_rng(record);
+  if (kind == "topology") return verify_topology(record);
+  if (kind == "resampling") return verify_resampling(record);
+  if (kind == "planner") return verify_planner(record);
+  if (kind == "preprocessing") return verify_preprocessing(record, folder);
   if (kind == "splits") return verify_splits(record);
   if (kind == "augmentation") return verify_augmentation(record);
   if (kind == "metrics") return verify_metrics(record, folder);

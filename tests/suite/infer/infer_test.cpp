@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "suite/infer/export.h"
+#include "suite/infer/planned_export.h"
 #include "suite/infer/sliding_window.h"
 #include "tests/catch.h"
 
@@ -118,6 +119,26 @@ TEST_CASE("softmax logits become label values in the case's own geometry", "[inf
   expected[9] = 4;  // [1, 0, 1]; ties go to the first channel
   CHECK(labels.voxels == expected);
   CHECK_THROWS_AS(labels_from_logits(logits, dataset_of({{"a", {4}}}), prepared), std::invalid_argument);
+}
+
+TEST_CASE("a planned case's logits go back through resampling, crop, flips and order of axes", "[infer]") {
+  PreparedCase prepared;
+  prepared.shape = {4, 2, 2};
+  prepared.original.shape = {2, 3, 4};
+  prepared.crop_begin = {1, 0, 1};
+  prepared.planned = PlannedGrid{{{2, 0, 1}, {true, false, false}}, {2, 2, 2}, {2, 1, 1}, {1, 1, 1}, {1, 0, {}}};
+  torch::Tensor logits = torch::zeros({2, 4, 2, 2});
+  logits[1].fill_(-1);
+  logits[1].index_put_({torch::indexing::Slice(0, 2), 0, 0}, 3);
+  const Dataset dataset = dataset_of({{"a", {5}}});
+  std::vector<std::int16_t> expected(24, 0);
+  expected[(0 * 3 + 1) * 4 + 2] = 5;  // voxel [0, 0, 0] of the crop is [1, 0, 1] of the turned case, flipped [2, 0, 1]
+  CHECK(labels_from_logits(logits, dataset, prepared).voxels == expected);
+  const torch::Tensor probabilities = probabilities_from_logits(logits, dataset, prepared);
+  CHECK(probabilities.sizes() == at::IntArrayRef({2, 2, 3, 4}));
+  CHECK(probabilities[1][0][1][2].item<float>() == Approx(1 / (1 + std::exp(-3.0))));
+  CHECK(probabilities[0][1][0][0].item<float>() == 1);  // outside the crop
+  CHECK(torch::allclose(probabilities.sum(0), torch::ones({2, 3, 4})));
 }
 
 TEST_CASE("regions are painted in their order", "[infer]") {
