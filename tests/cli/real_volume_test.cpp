@@ -123,7 +123,7 @@ TEST_CASE("TotalSegmentator MRI as it is distributed: prepared, planned by the s
 
   arguments = scanning;
   for (const char* argument : {"--axis", "scan=[tri]", "--set", "train.epochs=1", "train.iterations_per_epoch=2",
-                               "train.validation_iterations=1", "data.patch=[16,32,32]", "data.max_validation_cases=1",
+                               "train.validation_iterations=1", "data.patch=[32,64,64]", "data.max_validation_cases=1",
                                "profile.enabled=false", "model.encoder_embed_dims=[8,8,8,8]", "model.stem_channels=8",
                                "model.depths_en=[1,1,1,1]", "model.depths=[1,1,1]"})
     arguments.push_back(argument);
