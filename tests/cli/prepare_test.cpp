@@ -98,6 +98,7 @@ TEST_CASE("prepare that is killed goes on where it was, and two at once do not m
   download_of(place, 12, {40, 120, 120}, 30);
   const Program killed(place, kPrepare);
   REQUIRE(wait_for_file(place.path() / "raw", "labelsTr/s0001.nii.gz"));
+  killed.signal(SIGSTOP);  // it holds its lock, and does not finish meanwhile
   const Outcome second = run(place, kPrepare);
   CHECK(second.exit_code == 2);
   CHECK_THAT(second.err, Contains("is being prepared by another process"));
