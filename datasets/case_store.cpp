@@ -45,7 +45,7 @@ std::vector<std::string> ids_in(const fs::path& folder) {
 [[noreturn]] void refuse_plan(const fs::path& folder, const std::string& found, const std::string& wanted) {
   throw UserError(folder.string() + " was preprocessed by another plan (" +
                   (found.empty() ? "unknown, nnU-Net's own" : found) + ", wanted " + wanted +
-                  "): rebuild it with m3d-bench prepare --rebuild, or use the plan that it was made by");
+                  "): use the plan that it was made by, or remove that folder and prepare the cases again");
 }
 
 void require_type(const fs::path& file, const BloscArray& array, std::initializer_list<const char*> types) {
@@ -260,7 +260,9 @@ CaseWriter::~CaseWriter() {
 CaseStore::CaseStore(fs::path folder, const std::string& plan_hash)
     : folder_(std::move(folder)), memory_(std::make_shared<LocationMemory>()) {
   if (!fs::is_directory(folder_))
-    throw UserError(folder_.string() + ": no such folder of preprocessed cases; run m3d-bench prepare first");
+    throw UserError(
+        folder_.string() +
+        ": no such folder of preprocessed cases; expected <case>.b2nd, <case>_seg.b2nd and <case>.pkl in it");
   const std::string found = recorded_plan(folder_);
   if (!found.empty() && !plan_hash.empty() && found != plan_hash) refuse_plan(folder_, found, plan_hash);
   ids_ = ids_in(folder_);
