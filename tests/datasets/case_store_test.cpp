@@ -198,13 +198,13 @@ TEST_CASE("a cache of another plan is refused, and rebuilt on request", "[case_s
   CaseProperties properties = properties_of(one);
   CaseWriter(cases, "first", {4, 4, 4}).write(one, properties);
   CHECK_THROWS_WITH(CaseStore(cases, "second"),
-                    Contains("another plan (first, wanted second)") && Contains("--rebuild"));
+                    Contains("another plan (first, wanted second)") && Contains("remove that folder"));
   CHECK_THROWS_AS(CaseWriter(cases, "second", {4, 4, 4}), UserError);
   CHECK(CaseStore(cases, "first").ids().size() == 1);
   const CaseWriter rebuilt(cases, "second", {4, 4, 4}, true);
   CHECK(!rebuilt.complete("a"));
   CHECK_THROWS_WITH(CaseStore(cases, "second"), Contains("no preprocessed cases"));
-  CHECK_THROWS_WITH(CaseStore(folder.path / "none"), Contains("m3d-bench prepare"));
+  CHECK_THROWS_WITH(CaseStore(folder.path / "none"), Contains("expected <case>.b2nd"));
   CHECK_THROWS_AS(CaseWriter(copy_of_fixture(folder), "ours", {4, 4, 4}), UserError);  // nnU-Net's is not written to
   CHECK(CaseStore(folder.path / "nnUNetPlans_3d_fullres", "ours").ids().size() == 2);
 }
