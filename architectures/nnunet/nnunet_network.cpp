@@ -1,7 +1,7 @@
 #include "architectures/nnunet/nnunet_network.h"
 
 #include "architectures/blocks/initialise.h"
-#include "architectures/blocks/slices.h"
+#include "architectures/blocks/unet_network.h"
 
 namespace m3d {
 namespace {
@@ -70,31 +70,17 @@ class Encoder : public torch::nn::Module {
   std::vector<std::shared_ptr<ResidualUnits>> residual_;
 };
 
-class NnunetNetwork : public SliceNetwork {
- public:
-  NnunetNetwork(const NetworkInput& input, const NnunetConfig& config)
-      : SliceNetwork(config.style.dimensions), deep_supervision_(config.deep_supervision) {
-    encoder_ = register_module("encoder", std::make_shared<Encoder>(input.channels, config));
-    decoder_ = register_module(
-        "decoder", std::make_shared<UnetDecoder>(config.stages, input.classes, config.decoder_units, config.style));
-  }
-
-  std::vector<torch::Tensor> forward_slices(const torch::Tensor& image, bool coarser) override {
-    const auto format = image.dim() == 5 ? torch::MemoryFormat::ChannelsLast3d : torch::MemoryFormat::ChannelsLast;
-    return decoder_->forward(encoder_->forward(image.contiguous(format)), coarser && deep_supervision_);
-  }
-
- private:
-  bool deep_supervision_;
-  std::shared_ptr<Encoder> encoder_;
-  std::shared_ptr<UnetDecoder> decoder_;
-};
+std::shared_ptr<UnetNetwork> network_of(const NetworkInput& input, const NnunetConfig& config) {
+  return std::make_shared<UnetNetwork>(
+      config.style.dimensions, config.deep_supervision, unet_encoder(std::make_shared<Encoder>(input.channels, config)),
+      std::make_shared<UnetDecoder>(config.stages, input.classes, config.decoder_units, config.style));
+}
 
 }  // namespace
 
 std::shared_ptr<Network> build_nnunet(const NetworkInput& input, const NnunetConfig& config, std::uint64_t seed) {
   require_unet_patch(input.patch, config.stages, config.style);
-  auto network = std::make_shared<NnunetNetwork>(input, config);
+  const auto network = network_of(input, config);
   initialise_he(*network, ParameterRandom(seed), kNegativeSlope);
   start_residual_branches_at_zero(*network);
   return network;

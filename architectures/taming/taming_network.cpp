@@ -1,7 +1,7 @@
 #include "architectures/taming/taming_network.h"
 
 #include "architectures/blocks/initialise.h"
-#include "architectures/blocks/slices.h"
+#include "architectures/blocks/unet_network.h"
 #include "architectures/blocks/unet_plan.h"
 
 namespace m3d {
@@ -63,32 +63,17 @@ UnetDecoderParts decoder_parts(const TamingConfig& config) {
   return parts;
 }
 
-class TamingNetwork : public SliceNetwork {
- public:
-  TamingNetwork(const NetworkInput& input, const TamingConfig& config)
-      : SliceNetwork(config.style.dimensions), deep_supervision_(config.deep_supervision) {
-    encoder_ = register_module("encoder", std::make_shared<Encoder>(input.channels, config));
-    decoder_ = register_module(
-        "decoder",
-        std::make_shared<UnetDecoder>(config.stages, input.classes, config.style.dimensions, decoder_parts(config)));
-  }
-
-  std::vector<torch::Tensor> forward_slices(const torch::Tensor& image, bool coarser) override {
-    const auto format = image.dim() == 5 ? torch::MemoryFormat::ChannelsLast3d : torch::MemoryFormat::ChannelsLast;
-    return decoder_->forward(encoder_->forward(image.contiguous(format)), coarser && deep_supervision_);
-  }
-
- private:
-  bool deep_supervision_;
-  std::shared_ptr<Encoder> encoder_;
-  std::shared_ptr<UnetDecoder> decoder_;
-};
+std::shared_ptr<UnetNetwork> network_of(const NetworkInput& input, const TamingConfig& config) {
+  return std::make_shared<UnetNetwork>(
+      config.style.dimensions, config.deep_supervision, unet_encoder(std::make_shared<Encoder>(input.channels, config)),
+      std::make_shared<UnetDecoder>(config.stages, input.classes, config.style.dimensions, decoder_parts(config)));
+}
 
 }  // namespace
 
 std::shared_ptr<Network> build_taming(const NetworkInput& input, const TamingConfig& config, std::uint64_t seed) {
   require_unet_patch(input.patch, config.stages, config.style);
-  auto network = std::make_shared<TamingNetwork>(input, config);
+  const auto network = network_of(input, config);
   const ParameterRandom random(seed);
   initialise_he(*network, random, kNegativeSlope);
   start_residual_branches_at_zero(*network);

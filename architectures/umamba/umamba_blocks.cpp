@@ -1,6 +1,7 @@
 #include "architectures/umamba/umamba_blocks.h"
 
 #include "architectures/blocks/full_precision.h"
+#include "architectures/blocks/unet_network.h"
 #include "common/error.h"
 
 namespace m3d {
@@ -19,10 +20,6 @@ std::shared_ptr<Convolution> convolution_of(std::int64_t in, std::int64_t out, c
   shape.in = in, shape.out = out, shape.kernel = kernel, shape.stride = stride, shape.dimensions = dimensions;
   for (std::size_t axis = 0; axis < 3; ++axis) shape.padding[axis] = kernel[axis] / 2;
   return std::make_shared<Convolution>(shape);
-}
-
-torch::MemoryFormat channels_last(const torch::Tensor& x) {
-  return x.dim() == 5 ? torch::MemoryFormat::ChannelsLast3d : torch::MemoryFormat::ChannelsLast;
 }
 
 }  // namespace

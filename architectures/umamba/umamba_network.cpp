@@ -1,7 +1,7 @@
 #include "architectures/umamba/umamba_network.h"
 
 #include "architectures/blocks/initialise.h"
-#include "architectures/blocks/slices.h"
+#include "architectures/blocks/unet_network.h"
 #include "architectures/blocks/unet_plan.h"
 
 namespace m3d {
@@ -59,38 +59,21 @@ UnetDecoderParts decoder_parts(const UmambaConfig& config) {
   return parts;
 }
 
-class UmambaNetwork : public SliceNetwork {
- public:
-  UmambaNetwork(const NetworkInput& input, const UmambaConfig& config)
-      : SliceNetwork(config.style.dimensions), deep_supervision_(config.deep_supervision) {
-    encoder_ = register_module("encoder", std::make_shared<Encoder>(input.channels, config));
-    if (!config.every_stage)
-      bottleneck_ =
-          register_module("mamba_layer", std::make_shared<MambaLayer>(config.layer_of(config.stages.count() - 1)));
-    decoder_ = register_module(
-        "decoder",
-        std::make_shared<UnetDecoder>(config.stages, input.classes, config.style.dimensions, decoder_parts(config)));
-  }
-
-  std::vector<torch::Tensor> forward_slices(const torch::Tensor& image, bool coarser) override {
-    const auto format = image.dim() == 5 ? torch::MemoryFormat::ChannelsLast3d : torch::MemoryFormat::ChannelsLast;
-    auto skips = encoder_->forward(image.contiguous(format));
-    if (bottleneck_) skips.back() = bottleneck_->forward(skips.back());
-    return decoder_->forward(skips, coarser && deep_supervision_);
-  }
-
- private:
-  bool deep_supervision_;
-  std::shared_ptr<Encoder> encoder_;
-  std::shared_ptr<MambaLayer> bottleneck_;
-  std::shared_ptr<UnetDecoder> decoder_;
-};
+std::shared_ptr<UnetNetwork> network_of(const NetworkInput& input, const UmambaConfig& config) {
+  UnetBottleneck bottleneck;
+  if (!config.every_stage)
+    bottleneck = {"mamba_layer", unet_part(std::make_shared<MambaLayer>(config.layer_of(config.stages.count() - 1)))};
+  return std::make_shared<UnetNetwork>(
+      config.style.dimensions, config.deep_supervision, unet_encoder(std::make_shared<Encoder>(input.channels, config)),
+      std::make_shared<UnetDecoder>(config.stages, input.classes, config.style.dimensions, decoder_parts(config)),
+      std::move(bottleneck));
+}
 
 }  // namespace
 
 std::shared_ptr<Network> build_umamba(const NetworkInput& input, const UmambaConfig& config, std::uint64_t seed) {
   require_unet_patch(input.patch, config.stages, config.style);
-  auto network = std::make_shared<UmambaNetwork>(input, config);
+  const auto network = network_of(input, config);
   const ParameterRandom random(seed);
   initialise_he(*network, random, kNegativeSlope);
   for_each_layer<TokenMixer>(
