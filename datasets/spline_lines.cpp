@@ -5,13 +5,7 @@
 #include <cmath>
 #include <cstddef>
 
-// One version an instruction set, chosen when the program starts. Sanitizers run too late for such a choice.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && \
-    !defined(__SANITIZE_THREAD__)
-#define M3D_FOR_EACH_INSTRUCTION_SET __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define M3D_FOR_EACH_INSTRUCTION_SET
-#endif
+#include "datasets/vector_clones.h"
 
 namespace m3d {
 namespace {
@@ -20,7 +14,7 @@ const double kPole = std::sqrt(3.0) - 2;  // of the cubic B-spline; its gain is 
 // Terms of the geometric series that starts the filter: |pole|^48 is 1e-28.
 constexpr std::int64_t kSeriesTerms = 48;
 
-M3D_FOR_EACH_INSTRUCTION_SET
+M3D_VECTOR_CLONES
 void scale_line(double* __restrict line, std::int64_t count, double factor) {
   for (std::int64_t w = 0; w < count; ++w) line[w] *= factor;
 }
@@ -38,7 +32,7 @@ void start_causal(double* lines, std::int64_t stride, std::int64_t count, std::i
   }
 }
 
-M3D_FOR_EACH_INSTRUCTION_SET
+M3D_VECTOR_CLONES
 void run_causal(double* lines, std::int64_t stride, std::int64_t count, std::int64_t n, double pole) {
   for (std::int64_t i = 1; i < n; ++i) {
     double* __restrict line = lines + i * stride;
@@ -47,7 +41,7 @@ void run_causal(double* lines, std::int64_t stride, std::int64_t count, std::int
   }
 }
 
-M3D_FOR_EACH_INSTRUCTION_SET
+M3D_VECTOR_CLONES
 void run_anticausal(double* lines, std::int64_t stride, std::int64_t count, std::int64_t n, double pole) {
   for (std::int64_t i = n - 2; i >= 0; --i) {
     double* __restrict line = lines + i * stride;
@@ -56,7 +50,7 @@ void run_anticausal(double* lines, std::int64_t stride, std::int64_t count, std:
   }
 }
 
-M3D_FOR_EACH_INSTRUCTION_SET
+M3D_VECTOR_CLONES
 void combine_four(const double* __restrict lines, std::int64_t stride, std::int64_t count,
                   const double* __restrict weights, double* __restrict result) {
   const double *a = lines, *b = a + stride, *c = b + stride, *d = c + stride;
@@ -64,7 +58,7 @@ void combine_four(const double* __restrict lines, std::int64_t stride, std::int6
     result[w] = weights[0] * a[w] + weights[1] * b[w] + weights[2] * c[w] + weights[3] * d[w];
 }
 
-M3D_FOR_EACH_INSTRUCTION_SET
+M3D_VECTOR_CLONES
 void combine_two(const double* __restrict lines, std::int64_t stride, std::int64_t count,
                  const double* __restrict weights, double* __restrict result) {
   const double *a = lines, *b = a + stride;
