@@ -1,4 +1,4 @@
-#include "suite/infer/logit_sums.h"
+#include "suite/infer/logit_means.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -30,8 +30,8 @@ std::string gibibytes(std::size_t bytes) {
 
 }  // namespace
 
-LogitSums::LogitSums(const std::vector<std::int64_t>& shape, const at::Tensor& image,
-                     const SlidingWindowOptions& options)
+LogitMeans::LogitMeans(const std::vector<std::int64_t>& shape, const at::Tensor& image,
+                       const SlidingWindowOptions& options)
     : type_(image.options().dtype(image.scalar_type() == at::kDouble ? at::kDouble : at::kFloat)) {
   const std::size_t element = image.scalar_type() == at::kDouble ? sizeof(double) : sizeof(float);
   const auto bytes = static_cast<std::size_t>(c10::multiply_integers(shape)) * element;
@@ -44,7 +44,7 @@ LogitSums::LogitSums(const std::vector<std::int64_t>& shape, const at::Tensor& i
   tensor_ = torch::from_blob(mapping_, shape, type_);
 }
 
-void LogitSums::map_file(std::size_t bytes, const fs::path& folder) {
+void LogitMeans::map_file(std::size_t bytes, const fs::path& folder) {
   std::error_code ignored;
   fs::create_directories(folder, ignored);
   const int descriptor = open_nameless_file(folder);
@@ -65,11 +65,11 @@ void LogitSums::map_file(std::size_t bytes, const fs::path& folder) {
   bytes_ = bytes;
 }
 
-LogitSums::~LogitSums() {
+LogitMeans::~LogitMeans() {
   if (mapping_) munmap(mapping_, bytes_);
 }
 
-void LogitSums::release() const {
+void LogitMeans::release() const {
   // Of a shared mapping only the process's references to the pages go; the file keeps what was written.
   if (mapping_) madvise(mapping_, bytes_, MADV_DONTNEED);
 }

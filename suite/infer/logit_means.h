@@ -9,15 +9,15 @@
 
 namespace m3d {
 
-class LogitSums {
+class LogitMeans {
  public:
   /// Of `shape`, with no particular values, of float32 (float64 for a float64 image): on the image's device, or, where
   /// they are larger than half of options.memory_bytes, in a file in options.scratch_folder, which goes with this
   /// object or its process. Throws RunError when there is no room for the file.
-  LogitSums(const std::vector<std::int64_t>& shape, const at::Tensor& image, const SlidingWindowOptions& options);
-  ~LogitSums();
-  LogitSums(const LogitSums&) = delete;
-  LogitSums& operator=(const LogitSums&) = delete;
+  LogitMeans(const std::vector<std::int64_t>& shape, const at::Tensor& image, const SlidingWindowOptions& options);
+  ~LogitMeans();
+  LogitMeans(const LogitMeans&) = delete;
+  LogitMeans& operator=(const LogitMeans&) = delete;
 
   const at::Tensor& tensor() const { return tensor_; }
   const at::TensorOptions& type() const { return type_; }

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <stdexcept>
 
-#include "suite/infer/logit_sums.h"
+#include "suite/infer/logit_means.h"
 #include "suite/infer/tile_mean.h"
 
 namespace m3d {
@@ -179,7 +179,7 @@ class SlidingWindow {
   const at::Tensor canvas_;
   const std::vector<std::vector<std::int64_t>> flips_;
   const std::array<AxisTiles, 3> axes_;
-  LogitSums means_;
+  LogitMeans means_;
 };
 
 }  // namespace

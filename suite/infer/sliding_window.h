@@ -12,7 +12,7 @@
 
 namespace m3d {
 
-/// Tiles are visited along the first axis, so that only the sums of planes that later tiles still touch are kept: one
+/// Tiles are visited along the first axis, so that only the means of planes that later tiles still touch are kept: one
 /// patch's depth of the image. Where even these take more than half of `memory_bytes` they lie in a file, of which the
 /// part under one row of tiles is in memory at a time; the result has the same bits.
 struct SlidingWindowOptions {
@@ -20,7 +20,7 @@ struct SlidingWindowOptions {
   double overlap = 0.5;           // share of the patch that neighbouring tiles have in common at least, in [0, 1)
   bool gaussian = true;           // weight tiles by gaussian_weights; otherwise equally
   std::vector<int> mirror_axes;   // 0, 1, 2 of [D, H, W]: the mean over all flips of these axes
-  std::int64_t memory_bytes = 0;  // for the sums and a finished slab of logits; 0: no limit
+  std::int64_t memory_bytes = 0;  // for the means and a finished slab of logits; 0: no limit
   std::filesystem::path scratch_folder;  // of the file; empty: the system's folder of temporary files
 };
 
@@ -45,9 +45,10 @@ using TileNetwork = std::function<at::Tensor(const at::Tensor&)>;
 /// order, without gaps. The tensor is valid during the call only.
 using SlabConsumer = std::function<void(std::int64_t first, const at::Tensor& logits)>;
 
-/// `image` [C, D, H, W] of any size → its logits, slab by slab: on the image's device (on the CPU where the sums lie in
-/// a file), float32 (float64 for float64 images). No gradients. Throws std::invalid_argument where the network's answer
-/// has another shape, RunError where the file cannot be written. What `network` and `consume` throw passes through.
+/// `image` [C, D, H, W] of any size → its logits, slab by slab: on the image's device (on the CPU where the means lie
+/// in a file), float32 (float64 for float64 images). No gradients. Throws std::invalid_argument where the network's
+/// answer has another shape, RunError where the file cannot be written. What `network` and `consume` throw passes
+/// through.
 void predict_slabs(const TileNetwork& network, const at::Tensor& image, std::int64_t classes,
                    const SlidingWindowOptions& options, const SlabConsumer& consume);
 
