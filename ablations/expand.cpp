@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 
+#include "ablations/plan_choice.h"
 #include "architectures/width.h"
 #include "common/atomic_file.h"
 #include "common/error.h"
@@ -217,6 +218,7 @@ Overrides layers_below_axes(const Plan& plan, const SuiteDataset& dataset) {
 RunConfig make_run(const Plan& plan, const SuiteDataset& dataset, const Architecture& architecture,
                    const AxisPoint& point) {
   Overrides overrides = layers_below_axes(plan, dataset);
+  overlay(overrides, plan_file_options(overrides, plan.set, architecture));
   for (const auto& [axis, value] : point)
     if (value != kAxisDefault) overlay(overrides, axis->at(value, "axis " + axis->name).set);
   overlay(overrides, plan.set);
@@ -226,6 +228,7 @@ RunConfig make_run(const Plan& plan, const SuiteDataset& dataset, const Architec
   run.architecture = architecture.name;
   run.model = resolve_model(architecture, overrides);
   run.settings = resolve_settings(overrides);
+  choose_plan(run.settings["data"], dataset.embedded);
   run.axes = Json::object();
   for (const auto& [axis, value] : point) {
     const std::string actual = value == kAxisDefault ? axis->value_of(run.model, run.settings) : value;

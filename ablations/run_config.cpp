@@ -7,14 +7,23 @@
 namespace m3d {
 namespace {
 
+void keep_what_decides(Json& data) {
+  data.erase("workers");
+  if (data.value("split", "").empty()) data.erase("split");
+  const std::string plan = data.value("plan", "none");  // auto: a run of before there were plans
+  const bool planned = plan != "none" && plan != "auto", from_file = !data.value("plan_hash", "").empty();
+  if (from_file || !planned) data.erase("plan");
+  if (!from_file) data.erase("plan_hash");
+  if (!planned) data.erase("configuration");
+}
+
 /// What is measured beside the result, how often the state is saved and how much memory there is cannot change a
-/// result. Initial weights are known by their content, wherever they lie; the standard split by what lies on the disk
-/// (config.yaml has its hash).
+/// result. Initial weights and plans files are known by their content, wherever they lie; the standard split by what
+/// lies on the disk (config.yaml has its hash).
 Json settings_that_decide(Json settings) {
   settings.erase("profile");
   if (settings.contains("infer")) settings["infer"].erase("memory_limit_gib");
-  if (settings.contains("data") && settings["data"].value("split", "").empty()) settings["data"].erase("split");
-  if (settings.contains("data")) settings["data"].erase("workers");
+  if (settings.contains("data")) keep_what_decides(settings["data"]);
   if (!settings.contains("train")) return settings;
   Json& train = settings["train"];
   train.erase("checkpoint_every_steps");

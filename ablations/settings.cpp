@@ -8,7 +8,13 @@ using enum OptionType;
 std::vector<OptionSpec> data_settings() {
   return {
       {"data.patch", integer_list, Json::array(), "patch [D, H, W] in voxels; empty: the plan's", {}, 1},
-      {"data.batch_size", integer, 2, "patches a step", {}, 1},
+      {"data.plan", string, "auto",
+       "spacing, normalisation and patch: none (native spacing), plain, resenc, resenc_m, resenc_l, resenc_xl "
+       "(nnU-Net's "
+       "planners) or an nnUNetPlans.json; auto: none on embedded datasets, else plain"},
+      {"data.configuration", string, "3d_fullres", "configuration of the plan"},
+      {"data.plan_hash", string, "", "of a plans file; filled in, and checked where it is given"},
+      {"data.batch_size", integer, 2, "patches a step; 0: the plan's (2 without one)", {}, 0},
       {"data.foreground_fraction", number, 0.33, "share of patches forced to hold foreground", {}, 0, 1},
       {"data.validation_foreground_fraction", number, 0.33, "the same of the validation batches of training", {}, 0, 1},
       {"data.mirror", boolean, true, "mirror each axis with probability 0.5 in training"},

@@ -77,7 +77,7 @@ FolderLock::FolderLock(const fs::path& folder) {
     const ssize_t length = pread(descriptor_, holder, sizeof holder - 1, 0);
     close(descriptor_);
     descriptor_ = -1;
-    throw UserError(folder.string() + " is in use by process " + (length > 0 ? holder : "unknown") +
+    throw FolderInUse(folder.string() + " is in use by process " + (length > 0 ? holder : "unknown") +
                     "; wait until it ends, or give another --out");
   }
   const std::string identity = std::to_string(getpid());

@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "common/error.h"
+
 namespace m3d {
 
 /// Writes `content` to a temporary file beside `path`, flushes it to the disk and renames it over `path`.
@@ -18,8 +20,14 @@ void write_atomically(const std::filesystem::path& path, const std::function<voi
 /// Throws UserError when the file cannot be read.
 std::string read_file(const std::filesystem::path& path);
 
+/// Another process has the lock; the message names it.
+class FolderInUse : public UserError {
+ public:
+  using UserError::UserError;
+};
+
 /// An exclusive lock on `<folder>/.lock`, held by the operating system and released when the process dies.
-/// The constructor creates the folder; it throws UserError naming the holder when another process has the lock.
+/// The constructor creates the folder; it throws FolderInUse when another process has the lock.
 class FolderLock {
  public:
   explicit FolderLock(const std::filesystem::path& folder);

@@ -165,6 +165,29 @@ void put_crop(PickleWriter& pickle, const CaseProperties& properties) {
 
 }  // namespace
 
+NibabelAffines nibabel_affines(const Geometry& file, const AxisMap& reader) {
+  constexpr std::array<double, 3> kLpsToRas{-1, -1, 1};
+  NibabelAffines affines;
+  affines.original.back() = affines.reoriented.back() = 1;
+  for (std::size_t world = 0; world < 3; ++world) {
+    // Columns go by x, y, z; sizes, spacings and the map's axes by z, y, x.
+    const auto column = [&](std::size_t axis) {
+      return kLpsToRas[world] * file.direction[3 * world + axis] * file.spacing_mm[2 - axis];
+    };
+    double* const original = &affines.original[4 * world];
+    double* const reoriented = &affines.reoriented[4 * world];
+    original[3] = reoriented[3] = kLpsToRas[world] * file.origin_mm[world];
+    for (std::size_t axis = 0; axis < 3; ++axis) {
+      original[axis] = column(axis);
+      const auto source = static_cast<std::size_t>(2 - reader.order[2 - axis]);
+      const bool flipped = reader.flip[2 - axis];
+      reoriented[axis] = flipped ? -column(source) : column(source);
+      if (flipped) reoriented[3] += column(source) * static_cast<double>(file.shape[2 - source] - 1);
+    }
+  }
+  return affines;
+}
+
 CaseProperties read_case_properties(const std::filesystem::path& file, const Shape3& shape) {
   try {
     const std::string bytes = read_file(file);

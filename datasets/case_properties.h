@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "datasets/axes.h"
 #include "datasets/patch_source.h"
 
 namespace m3d {
@@ -13,6 +14,9 @@ namespace m3d {
 struct NibabelAffines {
   std::array<double, 16> original{}, reoriented{};
 };
+
+/// Of a file that nibabel reorients by `reader` (axes.h).
+NibabelAffines nibabel_affines(const Geometry& file, const AxisMap& reader);
 
 struct CaseProperties {
   /// Of the file: spacing along its array's axes [D, H, W], and ITK's origin and direction. The shape is not kept.

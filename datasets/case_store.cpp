@@ -45,7 +45,7 @@ std::vector<std::string> ids_in(const fs::path& folder) {
 [[noreturn]] void refuse_plan(const fs::path& folder, const std::string& found, const std::string& wanted) {
   throw UserError(folder.string() + " was preprocessed by another plan (" +
                   (found.empty() ? "unknown, nnU-Net's own" : found) + ", wanted " + wanted +
-                  "): use the plan that it was made by, or remove that folder and prepare the cases again");
+                  "): use the plan that it was made by, or have the cases prepared anew by m3d-bench prepare --rebuild");
 }
 
 void require_type(const fs::path& file, const BloscArray& array, std::initializer_list<const char*> types) {
@@ -215,7 +215,7 @@ CaseWriter::CaseWriter(fs::path folder, const std::string& plan_hash, const Shap
     : folder_(std::move(folder)), partial_(beside(folder_, ".partial")), patch_(patch) {
   fs::create_directories(folder_);
   const std::string found = recorded_plan(folder_);
-  if (found != plan_hash && !ids_in(folder_).empty()) {
+  if ((found != plan_hash || rebuild) && !ids_in(folder_).empty()) {
     if (!rebuild) refuse_plan(folder_, found, plan_hash);
     fs::remove_all(folder_);
     fs::create_directories(folder_);
@@ -224,8 +224,13 @@ CaseWriter::CaseWriter(fs::path folder, const std::string& plan_hash, const Shap
   if (found != plan_hash) write_atomically(beside(folder_, ".m3d.json"), Json{{"plan_hash", plan_hash}}.dump());
 }
 
-bool CaseWriter::complete(const std::string& id) const {
-  const fs::path start = folder_ / id;
+std::optional<std::string> plan_of_cases(const fs::path& folder) {
+  if (!fs::is_directory(folder) || ids_in(folder).empty()) return {};
+  return recorded_plan(folder);
+}
+
+bool is_complete_case(const fs::path& folder, const std::string& id) {
+  const fs::path start = folder / id;
   if (!fs::exists(start.string() + kProperties)) return false;
   try {
     const OpenCase opened(start.string() + kImage, start.string() + kLabels);

@@ -5,6 +5,7 @@
 // else inside.
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,20 +14,24 @@
 
 namespace m3d {
 
+/// The plan that the cases of a folder were made by: empty for nnU-Net's own, absent where there are no cases.
+std::optional<std::string> plan_of_cases(const std::filesystem::path& folder);
+
+/// The case's three files are there and whole.
+bool is_complete_case(const std::filesystem::path& folder, const std::string& id);
+
 /// Fills a folder. Cases may be written by several threads, and by a later process that goes on: what is written is
 /// whole or not there. Folders that nnU-Net made are not written to.
 class CaseWriter {
  public:
-  /// `plan_hash` identifies everything that decides the arrays. Throws UserError where the folder holds cases of
-  /// another plan, unless `rebuild`: then they are removed.
+  /// `plan_hash` identifies everything that decides the arrays. `rebuild` removes what cases there are; without it,
+  /// throws UserError where the folder holds cases of another plan.
   CaseWriter(std::filesystem::path folder, const std::string& plan_hash, const Shape3& patch, bool rebuild = false);
 
   ~CaseWriter();
   CaseWriter(const CaseWriter&) = delete;
   CaseWriter& operator=(const CaseWriter&) = delete;
 
-  /// The case's three files are there and whole.
-  bool complete(const std::string& id) const;
   /// `properties.class_locations` must be in the order of `properties.classes`. Throws RunError when the disk is full.
   void write(const PreparedCase& prepared, const CaseProperties& properties) const;
 

@@ -238,8 +238,7 @@ Json dataset_json(const Job& job) {
 std::unique_ptr<FolderLock> lock(const fs::path& folder) {
   try {
     return std::make_unique<FolderLock>(folder);
-  } catch (const UserError& error) {
-    if (std::string(error.what()).find("in use by process") == std::string::npos) throw;
+  } catch (const FolderInUse&) {
     throw UserError(folder.string() +
                     " is being prepared by another process; wait until it ends and repeat the command");
   }

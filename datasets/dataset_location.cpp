@@ -13,6 +13,7 @@
 #include "common/nearest_name.h"
 #include "datasets/descriptor.h"
 #include "datasets/phantom/phantom.h"
+#include "datasets/preparation_lock.h"
 
 namespace m3d {
 namespace fs = std::filesystem;
@@ -79,22 +80,6 @@ DatasetLocation locate_folder_name(const std::string& folder_name, const DataRoo
   throw UserError("no folder " + folder_name + "; searched: " + listing(searched_roots(roots)));
 }
 
-/// Waits while another process generates in `root`; null once `folder` is there.
-std::unique_ptr<FolderLock> lock_generation(const fs::path& root, const fs::path& folder) {
-  const fs::path place = root / (".generating-" + folder.filename().string());
-  for (int waited = 0;; ++waited) {
-    if (is_dataset_folder(folder)) return nullptr;
-    try {
-      return std::make_unique<FolderLock>(place);
-    } catch (const UserError&) {
-      if (waited == 0) log(LogLevel::info, "another process is generating " + folder.string() + "; waiting for it");
-      if (waited > 3000) throw;
-    }
-    if (interrupt_requested()) throw Interrupted();
-    std::this_thread::sleep_for(std::chrono::milliseconds(200));
-  }
-}
-
 }  // namespace
 
 std::vector<fs::path> searched_roots(const DataRoots& roots) {
@@ -123,8 +108,9 @@ fs::path generate_embedded(const std::string& name, const DataRoots& roots) {
   const fs::path root = searched.front();
   const fs::path folder = root / usual_folder(name);
   require_writable(root, "--data-root");
-  const auto lock = lock_generation(root, folder);
-  if (!lock || is_dataset_folder(folder)) return folder;
+  const auto lock = lock_when_free(root / (".generating-" + folder.filename().string()), "generates " + folder.string(),
+                                   [&] { return is_dataset_folder(folder); });
+  if (!lock) return folder;
   log(LogLevel::info, "generating dataset '" + name + "' in " + folder.string());
   const fs::path temporary = root / (".tmp." + folder.filename().string());
   fs::remove_all(temporary);  // what a killed process left: the lock is ours

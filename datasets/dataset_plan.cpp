@@ -8,24 +8,39 @@
 #include "common/log.h"
 #include "datasets/dataset_fingerprint.h"
 #include "datasets/planned_preprocessing.h"
+#include "datasets/preparation_lock.h"
 
 namespace m3d {
 namespace fs = std::filesystem;
 namespace {
 
+constexpr const char* kFingerprint = "dataset_fingerprint.json";
+constexpr const char* kPreprocessed = "nnUNet_preprocessed";
+
 void write_json(const fs::path& file, const Json& json) { write_atomically(file, json.dump(4) + "\n"); }
+
+Fingerprint known_fingerprint(const Dataset& dataset, const fs::path& file) {
+  Fingerprint fingerprint = read_fingerprint(file);
+  if (fingerprint.cropped_shapes.size() != dataset.training.size())
+    log(LogLevel::warning, file.string() + " was taken of " + std::to_string(fingerprint.cropped_shapes.size()) +
+                               " cases and the dataset has " + std::to_string(dataset.training.size()) +
+                               " now; m3d-bench prepare --rebuild takes it anew");
+  return fingerprint;
+}
 
 }  // namespace
 
-fs::path preprocessed_folder(const Dataset& dataset) {
-  const char* root = std::getenv("nnUNet_preprocessed");
-  if (root == nullptr || *root == '\0') return {};
-  return fs::path(root) / dataset.folder.filename();
+fs::path preprocessed_folder(const fs::path& dataset_folder) {
+  const fs::path folder = (fs::absolute(dataset_folder) / "").lexically_normal().parent_path();
+  const char* root = std::getenv(kPreprocessed);
+  if (root != nullptr && *root != '\0') return fs::path(root) / folder.filename();
+  const fs::path raw = folder.parent_path();
+  return (raw.filename() == "nnUNet_raw" ? raw.parent_path() : raw) / kPreprocessed / folder.filename();
 }
 
 Fingerprint dataset_fingerprint(const Dataset& dataset, const fs::path& folder) {
-  const fs::path file = folder / "dataset_fingerprint.json";
-  if (!folder.empty() && fs::exists(file)) return read_fingerprint(file);
+  const fs::path file = folder / kFingerprint;
+  if (!folder.empty() && fs::exists(file)) return known_fingerprint(dataset, file);
   const auto total = static_cast<long>(dataset.training.size());
   const Fingerprint fingerprint = extract_fingerprint(dataset, [&](std::int64_t done) {
     if (interrupt_requested()) throw Interrupted();
@@ -35,12 +50,21 @@ Fingerprint dataset_fingerprint(const Dataset& dataset, const fs::path& folder) 
   return fingerprint;
 }
 
+fs::path plans_file(const fs::path& folder, Planner planner) { return folder / (plans_name(planner) + ".json"); }
+
+void forget_plans(const fs::path& folder, Planner planner) {
+  fs::remove(folder / kFingerprint);
+  fs::remove(plans_file(folder, planner));
+}
+
 Plans dataset_plans(const Dataset& dataset, Planner planner, const fs::path& folder) {
-  const fs::path file = folder / (plans_name(planner) + ".json");
+  const fs::path file = plans_file(folder, planner);
   if (!folder.empty() && fs::exists(file)) return Plans::read(file);
-  const Plans plans = plan_experiment(planning_facts(dataset), dataset_fingerprint(dataset, folder), planner);
-  if (folder.empty()) return plans;
-  write_json(file, plans.json());
+  if (folder.empty()) return plan_experiment(planning_facts(dataset), dataset_fingerprint(dataset, {}), planner);
+  require_writable(folder, kPreprocessed);
+  const auto lock = lock_when_free(folder, "prepares " + dataset.name, [&] { return fs::exists(file); });
+  if (lock)
+    write_json(file, plan_experiment(planning_facts(dataset), dataset_fingerprint(dataset, folder), planner).json());
   return Plans::read(file);
 }
 

@@ -14,6 +14,11 @@ struct PlannedPreparation {
 PreparedCase prepare_case(const Dataset& dataset, const Plans& plans, const PlanConfiguration& configuration,
                           const LoadedCase& loaded, const PlannedPreparation& options = {});
 
+/// The way from a file of this geometry to the plan's grid, for a crop that begins anywhere and has this shape (along
+/// the plan's axes).
+PlannedGrid planned_grid(const Plans& plans, const PlanConfiguration& configuration, const Geometry& file,
+                         const Shape3& cropped_shape);
+
 /// From the file's axes to those of an nnU-Net image reader ("SimpleITKIO", "NibabelIOWithReorient" …). Throws
 /// UserError for a reader that is not known; `where` names who asks for it.
 AxisMap reader_axes(const std::string& image_reader, const Geometry& geometry, const std::string& where);

@@ -1,5 +1,6 @@
 #include "datasets/preprocess_dataset.h"
 
+#include <algorithm>
 #include <mutex>
 
 #include "common/error.h"
@@ -34,7 +35,7 @@ std::vector<std::string> preprocess_dataset(const Dataset& dataset, const Plans&
           if (job.progress) job.progress(done, total);
         }
       },
-      cases_at_once(dataset));
+      job.threads > 0 ? std::min(job.threads, cases_at_once(dataset)) : cases_at_once(dataset));
   return failures;
 }
 

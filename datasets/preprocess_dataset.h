@@ -16,6 +16,7 @@ struct PreprocessingJob {
   /// Called after each case, one at a time, with the number of those that are done; may throw to stop.
   std::function<void(std::int64_t done, std::int64_t total)> progress;
   PlannedPreparation preparation;
+  int threads = 0;  // at most; 0: one a processor
 };
 
 /// Prepares all training cases, several at once as far as memory allows (half of the machine's). Cases that cannot be

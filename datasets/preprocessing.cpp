@@ -95,6 +95,19 @@ void draw_locations(const Dataset& dataset, PreparedCase& prepared) {
   prepared.annotated_locations = sampler.draw(annotated);
 }
 
+PlannedGrid grid_of(const AxisMap& axes, const PlanConfiguration& plan, const Geometry& file,
+                    const Shape3& cropped_shape) {
+  PlannedGrid grid{axes, cropped_shape, permuted(file.spacing_mm, axes.order), {}, plan.logits};
+  grid.spacing_mm = grid.cropped_spacing_mm;
+  // A 2D configuration keeps the first axis.
+  std::copy(plan.spacing.begin(), plan.spacing.end(), grid.spacing_mm.end() - std::ssize(plan.spacing));
+  return grid;
+}
+
+AxisMap axes_of(const Plans& plans, const Geometry& file) {
+  return reader_axes(plans.image_reader(), file, plans.where()).then(plans.transpose());
+}
+
 /// What the two ways of preparing a case differ in.
 struct Preparation {
   AxisMap axes;
@@ -142,11 +155,7 @@ class CasePreparation {
   }
 
   void resample() {
-    PlannedGrid grid{
-        how_.axes, prepared_.shape, permuted(prepared_.original.spacing_mm, how_.axes.order), {}, how_.plan->logits};
-    grid.spacing_mm = grid.cropped_spacing_mm;
-    const std::vector<double>& target = how_.plan->spacing;  // a 2D configuration keeps the first axis
-    std::copy(target.begin(), target.end(), grid.spacing_mm.end() - std::ssize(target));
+    const PlannedGrid grid = grid_of(how_.axes, *how_.plan, prepared_.original, prepared_.shape);
     prepared_.shape = shape_at_spacing(grid.cropped_shape, grid.cropped_spacing_mm, grid.spacing_mm);
     if (*std::min_element(prepared_.shape.begin(), prepared_.shape.end()) < 1)
       throw UserError("case '" + loaded_.id + "' (" + describe(prepared_.original) +
@@ -197,14 +206,18 @@ PreparedCase prepare_case(const Dataset& dataset, const Plans& plans, const Plan
   if (loaded.channels.size() != configuration.normalisations.size())
     throw UserError(plans.where() + ": made for " + std::to_string(configuration.normalisations.size()) +
                     " channels; '" + loaded.id + "' has " + std::to_string(loaded.channels.size()));
-  const AxisMap reader = reader_axes(plans.image_reader(), loaded.channels.front().geometry, plans.where());
-  const Preparation how{reader.then(plans.transpose()),
+  const Preparation how{axes_of(plans, loaded.channels.front().geometry),
                         configuration.normalisations,
                         configuration.use_mask_for_norm,
                         plans.intensities(),
                         &configuration,
                         options};
   return CasePreparation(dataset, how, loaded).run();
+}
+
+PlannedGrid planned_grid(const Plans& plans, const PlanConfiguration& configuration, const Geometry& file,
+                         const Shape3& cropped_shape) {
+  return grid_of(axes_of(plans, file), configuration, file, cropped_shape);
 }
 
 AxisMap reader_axes(const std::string& image_reader, const Geometry& geometry, const std::string& where) {

@@ -1,17 +1,19 @@
 #include "datasets/splits.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <set>
 
 #include "common/error.h"
 #include "common/hash.h"
 #include "common/nearest_name.h"
 #include "datasets/dataset_json.h"
+#include "datasets/dataset_plan.h"
 
 namespace m3d {
 namespace fs = std::filesystem;
 namespace {
+
+constexpr const char* kNameKey = "m3d_split";  // nnU-Net reads "train" and "val" alone
 
 std::vector<std::string> case_ids(const Dataset& dataset) {
   std::vector<std::string> ids;
@@ -21,11 +23,10 @@ std::vector<std::string> case_ids(const Dataset& dataset) {
 
 /// splits_final.json beside dataset.json or where nnU-Net itself keeps it; empty where there is none.
 fs::path stored_splits(const Dataset& dataset) {
+  if (dataset.folder.empty()) return {};
   const fs::path beside = dataset.folder / "splits_final.json";
   if (fs::is_regular_file(beside)) return beside;
-  const char* preprocessed = std::getenv("nnUNet_preprocessed");
-  if (preprocessed == nullptr || *preprocessed == '\0') return {};
-  const fs::path central = fs::path(preprocessed) / dataset.folder.filename() / "splits_final.json";
+  const fs::path central = preprocessed_folder(dataset) / "splits_final.json";
   return fs::is_regular_file(central) ? central : fs::path();
 }
 
@@ -55,8 +56,7 @@ Split parse_split(const Json& fold, const std::set<std::string>& known, const st
   return split;
 }
 
-std::vector<Split> read_splits(const fs::path& file, const std::vector<std::string>& ids) {
-  const Json json = read_json(file);
+std::vector<Split> parse_splits(const Json& json, const fs::path& file, const std::vector<std::string>& ids) {
   if (!json.is_array() || json.empty())
     throw UserError(file.string() + R"(: expected a list of folds, [{"train": […], "val": […]}, …])");
   const std::set<std::string> known(ids.begin(), ids.end());
@@ -105,9 +105,19 @@ struct Folds {
   std::vector<Split> splits;
 };
 
+/// Of a splits_final.json: ours says which folds it holds.
+std::string name_in(const Json& json) {
+  const bool named = json.is_array() && !json.empty() && json.front().is_object() && json.front().contains(kNameKey) &&
+                     json.front()[kNameKey].is_string();
+  return named ? json.front()[kNameKey].get<std::string>() : "splits_final.json";
+}
+
 Folds folds_called(const Dataset& dataset, const std::string& asked) {
   const fs::path stored = asked.empty() ? stored_splits(dataset) : fs::path();
-  if (!stored.empty()) return {"splits_final.json", stored.string(), "", read_splits(stored, case_ids(dataset))};
+  if (!stored.empty()) {
+    const Json json = read_json(stored);
+    return {name_in(json), stored.string(), "", parse_splits(json, stored, case_ids(dataset))};
+  }
   const std::string name = asked.empty() ? standard_name(dataset) : asked;
   const Json rule = rule_called(dataset, name);
   return {name, "split '" + name + "' of dataset '" + dataset.name + "'", rule.value("leak", ""),
@@ -134,6 +144,15 @@ std::vector<std::pair<std::string, std::string>> split_names(const Dataset& data
     names.emplace_back("patients", "nnU-Net's five folds over patients instead of cases");
   names.emplace_back("nnunet", "nnU-Net's five folds over cases");
   return names;
+}
+
+Json standard_splits_json(const Dataset& dataset) {
+  const std::string name = standard_name(dataset);
+  if (dataset.training.size() < 5) return {};
+  Json folds = Json::array();
+  for (const Split& split : folds_by_rule(dataset, name, rule_called(dataset, name)))
+    folds.push_back({{"train", split.training}, {"val", split.validation}, {kNameKey, name}});
+  return folds;
 }
 
 Split split_of(const Dataset& dataset, int fold, const std::string& name) {

@@ -24,6 +24,10 @@ std::string patient_of(const SplitRules& rules, const std::string& case_id);
 /// Throws UserError where the dataset lacks cases that the rule names, or has fewer than five.
 std::vector<Split> folds_by_rule(const Dataset& dataset, const std::string& name, const Json& rule);
 
+/// The standard folds as a splits_final.json, which split_of then takes for them under their own name; null where the
+/// dataset has too few cases.
+Json standard_splits_json(const Dataset& dataset);
+
 /// Throws UserError unless `rules` (of `dataset`'s descriptor) have the form above.
 void check_split_rules(const std::string& where, const Json& rules);
 

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <stdexcept>
 
-#include "suite/infer/planned_export.h"
+#include "suite/infer/cropped_logits.h"
 
 namespace m3d {
 namespace {
@@ -52,16 +52,17 @@ std::int64_t output_channels(const Dataset& dataset) {
 LabelPainter::LabelPainter(const Dataset& dataset, const PreparedCase& prepared)
     : dataset_(dataset),
       prepared_(prepared),
+      shape_(cropped_shape(prepared)),
+      grid_(prepared),
       decide_(dataset.region_based ? region_rule(dataset) : argmax_rule(dataset)),
       image_{prepared.original, {}} {
   if (dataset.region_based && dataset.regions_class_order.size() != dataset.classes.size())
     throw std::invalid_argument("LabelPainter: regions_class_order has another length than the regions");
-  if (prepared.planned) throw std::invalid_argument("LabelPainter: planned cases go through planned_labels");
   image_.voxels.assign(static_cast<std::size_t>(voxel_count(prepared.original.shape)), 0);
 }
 
 void LabelPainter::add(std::int64_t first, const at::Tensor& logits) {
-  const Shape3& shape = prepared_.shape;
+  const Shape3& shape = shape_;
   if (logits.dim() != 4 || logits.size(0) != output_channels(dataset_) || first < 0 ||
       first + logits.size(1) > shape[0] || logits.size(2) != shape[1] || logits.size(3) != shape[2])
     throw std::invalid_argument(c10::str("LabelPainter: logits ", logits.sizes(), " from plane ", first, " of case ",
@@ -78,18 +79,20 @@ void LabelPainter::add(std::int64_t first, const at::Tensor& logits) {
 }
 
 void LabelPainter::paste(std::int64_t plane, const std::int16_t* labels) {
-  const Shape3 &shape = prepared_.shape, &begin = prepared_.crop_begin;
-  for (std::int64_t y = 0; y < shape[1]; ++y, labels += shape[2])
-    std::copy(labels, labels + shape[2], &image_.at(plane + begin[0], y + begin[1], begin[2]));
+  for (std::int64_t y = 0; y < shape_[1]; ++y) {
+    std::int16_t* const row = image_.voxels.data() + grid_.row(plane, y);
+    for (std::int64_t x = 0; x < shape_[2]; ++x) row[x * grid_.strides[2]] = *labels++;
+  }
 }
 
 LabelImage labels_from_logits(const at::Tensor& logits, const Dataset& dataset, const PreparedCase& prepared) {
   if (logits.dim() != 4 || logits.size(1) != prepared.shape[0])
     throw std::invalid_argument(c10::str("labels_from_logits: logits ", logits.sizes(), " of case ", prepared.id,
                                          " with ", prepared.shape[0], " planes"));
-  if (prepared.planned) return planned_labels(logits, dataset, prepared);
   LabelPainter painter(dataset, prepared);
-  painter.add(0, logits);
+  CroppedLogits cropped(prepared, output_channels(dataset),
+                        [&](std::int64_t first, const at::Tensor& slab) { painter.add(first, slab); });
+  cropped.add(0, logits);
   return painter.take();
 }
 

@@ -7,6 +7,7 @@
 
 #include "datasets/dataset.h"
 #include "datasets/preprocessing.h"
+#include "suite/infer/file_grid.h"
 
 namespace m3d {
 
@@ -18,20 +19,29 @@ class ProbabilityFile {
   /// The file is made whole at once, with the values that hold outside the crop. Both arguments must outlive this
   /// object. Throws RunError where it cannot be written.
   ProbabilityFile(const std::filesystem::path& file, const Dataset& dataset, const PreparedCase& prepared);
+  ~ProbabilityFile();
+  ProbabilityFile(const ProbabilityFile&) = delete;
+  ProbabilityFile& operator=(const ProbabilityFile&) = delete;
   /// Logits as LabelPainter takes them.
   void add(std::int64_t first, const at::Tensor& logits);
   /// Throws RunError unless everything is written.
   void close();
 
  private:
-  void require_good() const;
+  void write_outside();
+  void map();
 
   const std::filesystem::path file_;
   const Dataset& dataset_;
   const PreparedCase& prepared_;
-  std::fstream stream_;
+  FileGrid grid_;
   std::int64_t header_bytes_ = 0;
+  std::size_t bytes_ = 0;
+  void* mapping_ = nullptr;
 };
+
+/// The same values in memory, of whole logits [K, D, H, W] on the grid of `prepared`.
+at::Tensor probabilities_from_logits(const at::Tensor& logits, const Dataset& dataset, const PreparedCase& prepared);
 
 /// Reads such a file in parts. Throws UserError, naming it, for a file that is not one.
 class ProbabilityReader {

@@ -186,7 +186,8 @@ class SlidingWindow {
 
 std::vector<std::int64_t> tile_starts(std::int64_t size, std::int64_t patch, double overlap) {
   if (!(overlap >= 0 && overlap < 1)) throw std::invalid_argument("sliding window: overlap is at least 0 and below 1");
-  const double step = static_cast<double>(patch) * (1 - overlap);
+  // A patch of one voxel, the depth of a 2D network's, is moved by whole voxels.
+  const double step = std::max(1.0, static_cast<double>(patch) * (1 - overlap));
   const std::int64_t last = std::max<std::int64_t>(0, size - patch);
   const auto count = static_cast<std::int64_t>(std::ceil(static_cast<double>(last) / step)) + 1;
   std::vector<std::int64_t> starts(static_cast<std::size_t>(count), 0);

@@ -26,9 +26,9 @@ namespace {
 
 /// The network as training starts: the original's initialisation, or the weights of a file.
 std::shared_ptr<Network> initial_network(const RunConfig& config, const TrainSettings& train,
-                                         const NetworkInput& input) {
+                                         const NetworkRequest& request) {
   const Architecture& architecture = find_architecture(config.architecture);
-  auto network = architecture.build(input, config.model, config.seed);
+  auto network = architecture.build(request.input, request.model, config.seed);
   const std::string& file = train.initial_weights;
   if (file.empty()) return network;
   if (content_hash(read_file(file)) != train.initial_weights_hash)
@@ -43,7 +43,8 @@ class RunExecution {
       : config_(config),
         settings_(prepared.settings),
         data_(*prepared.data),
-        input_(prepared.input),
+        request_(prepared.network),
+        input_(prepared.network.input),
         folder_(std::move(folder)),
         architecture_(find_architecture(config.architecture)) {}
 
@@ -59,7 +60,7 @@ class RunExecution {
  private:
   /// The network lives here only, so that its memory is free when the profile is taken.
   double train_and_predict() {
-    const std::shared_ptr<Network> network = initial_network(config_, settings_.train, input_);
+    const std::shared_ptr<Network> network = initial_network(config_, settings_.train, request_);
     const TrainingRecipe recipe = training_recipe(config_, settings_, data_, input_.patch);
     const TrainingResult trained = train(*network, target_spec_of(data_.dataset()), recipe, folder_, config_.name);
     if (settings_.infer.checkpoint == "best") load_weights(folder_ / "best.pt", *network);
@@ -95,20 +96,20 @@ class RunExecution {
     return metrics_json(evaluation);
   }
 
-  SpeedRequest request() const { return speed_request(config_, settings_, input_, data_.dataset().region_based); }
+  SpeedRequest speed() const { return speed_request(config_, settings_, input_, data_.dataset().region_based); }
 
   /// What is known before the run: also a run that memory does not suffice for has it in its record.
   Json costs() const {
-    Json profile = profile_json(count_costs(architecture_, input_, config_.model));
+    Json profile = profile_json(count_costs(architecture_, input_, request_.model));
     if (config_.precision != "fp32") return profile;
-    if (const auto predicted = predict_memory(architecture_, config_.model, request()))
+    if (const auto predicted = predict_memory(architecture_, request_.model, speed()))
       profile["predicted_tensor_bytes"] = predicted->training_peak;
     return profile;
   }
 
   void add_measurements(Json& profile, double train_seconds) const {
     if (settings_.train.total_steps() > 0) profile["train_seconds"] = train_seconds;
-    if (settings_.profile.enabled) add_speed(profile, measure_speed(architecture_, config_.model, request()));
+    if (settings_.profile.enabled) add_speed(profile, measure_speed(architecture_, request_.model, speed()));
   }
 
   /// A machine that swaps is lost for hours: what cannot fit is not tried.
@@ -129,6 +130,7 @@ class RunExecution {
   const RunConfig& config_;
   const RunSettings& settings_;
   FoldData& data_;
+  const NetworkRequest& request_;
   const NetworkInput& input_;
   fs::path folder_;
   const Architecture& architecture_;
@@ -147,10 +149,12 @@ PreparedRun prepare_run(const RunConfig& config, DataCache& cache) {
   if (prepared.data->split().training.empty() || prepared.data->split().validation.empty())
     throw UserError("fold " + std::to_string(config.fold) + " of '" + config.dataset +
                     "' has no training or no validation cases");
-  prepared.input =
-      network_input(config, prepared.settings.data, prepared.data->dataset(), prepared.data->split().training);
+  const std::optional<RunPlan>& plan = prepared.data->plan();
+  if (plan) prepared.settings = with_plan(prepared.settings, *plan);
+  prepared.network =
+      network_request(config, prepared.settings.data, prepared.data->dataset(), prepared.data->split().training, plan);
+  initial_network(config, prepared.settings.train, prepared.network);
   prepared.data->training();
-  initial_network(config, prepared.settings.train, prepared.input);
   return prepared;
 }
 

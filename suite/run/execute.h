@@ -10,7 +10,7 @@ namespace m3d {
 struct PreparedRun {
   RunSettings settings;
   std::shared_ptr<FoldData> data;
-  NetworkInput input;
+  NetworkRequest network;
 };
 
 /// Reads the settings, prepares the data and builds the network once. Throws UserError where something does not fit.

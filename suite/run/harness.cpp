@@ -36,12 +36,12 @@ class CostCounter {
   explicit CostCounter(DataRoots roots) : inputs_(std::move(roots)) {}
 
   void count(PlannedRun& run) {
-    const NetworkInput input = inputs_.of(run.config);
-    const auto [entry, is_new] = known_.try_emplace(network_key(run.config, input));
+    const NetworkRequest request = inputs_.of(run.config);
+    const auto [entry, is_new] = known_.try_emplace(network_key(run.config, request));
     if (is_new) {
       const Architecture& architecture = find_architecture(run.config.architecture);
-      entry->second.parameters = count_parameters(architecture, input, run.config.model);
-      entry->second.macs = count_macs(architecture, input, run.config.model);
+      entry->second.parameters = count_parameters(architecture, request.input, request.model);
+      entry->second.macs = count_macs(architecture, request.input, request.model);
     }
     run.parameters = entry->second.parameters;
     run.macs = entry->second.macs;
@@ -66,7 +66,7 @@ void execute_planned(PlannedRun& run, const PreparedRun& prepared, const Harness
     return;
   }
   if (options.fresh) clear_run_folder(run.folder);
-  require_same_split(run.folder, *prepared.data);
+  require_same_data(run.folder, *prepared.data);
   const RunResult result = execute_run(run.config, prepared, run.folder);
   write_record(run.folder, run.config, result, options.command);
   run.state = result.status == "ok" ? RunState::done : RunState::failed;

@@ -14,10 +14,12 @@ class BudgetMatcher {
 
   void match(RunConfig& run, const RunConfig& like) {
     const std::int64_t target = target_of(like);
-    const NetworkInput input = inputs_.of(run);
-    const auto [entry, is_new] = known_.try_emplace(network_key(run, input) + " like " + std::to_string(target));
-    if (is_new) entry->second = match_width(find_architecture(run.architecture), run.model, input, budget_, target);
-    run.model = entry->second.options;
+    const NetworkRequest request = inputs_.of(run);
+    const auto [entry, is_new] = known_.try_emplace(network_key(run, request) + " like " + std::to_string(target));
+    const Architecture& architecture = find_architecture(run.architecture);
+    if (is_new) entry->second = match_width(architecture, request.model, request.input, budget_, target);
+    for (const WidthOption& width : architecture.widths)  // what the plan decides stays the plan's
+      run.model[width.name] = entry->second.options.at(width.name);
     run.match = {{"budget", budget_ == Budget::parameters ? "parameters" : "macs"},
                  {"like", like.architecture},
                  {"target", target},
@@ -26,9 +28,9 @@ class BudgetMatcher {
 
  private:
   std::int64_t target_of(const RunConfig& like) {
-    const NetworkInput input = inputs_.of(like);
-    const auto [entry, is_new] = targets_.try_emplace(network_key(like, input));
-    if (is_new) entry->second = cost_of(budget_, find_architecture(like.architecture), input, like.model);
+    const NetworkRequest request = inputs_.of(like);
+    const auto [entry, is_new] = targets_.try_emplace(network_key(like, request));
+    if (is_new) entry->second = cost_of(budget_, find_architecture(like.architecture), request.input, request.model);
     return entry->second;
   }
 

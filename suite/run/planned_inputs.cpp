@@ -1,18 +1,17 @@
 #include "suite/run/planned_inputs.h"
 
-#include "suite/run/run_data.h"
 #include "suite/train/settings.h"
 #include "suite/train/targets.h"
 
 namespace m3d {
 
-NetworkInput PlannedInputs::of(const RunConfig& config) {
+NetworkRequest PlannedInputs::of(const RunConfig& config) {
   const DataSettings settings = read_settings(config.settings).data;
   const bool needs_cases = settings.patch.empty();
   const Dataset dataset = with_first_classes(dataset_of(config.dataset, needs_cases), settings.max_classes);
   std::vector<std::string> ids;
   if (needs_cases) ids = first_ids(split_of(dataset, config.fold, settings.split).training, settings.max_cases);
-  return network_input(config, settings, dataset, ids);
+  return network_request(config, settings, dataset, ids, plans_.get(settings, dataset));
 }
 
 const Dataset& PlannedInputs::dataset_of(const std::string& name, bool needs_cases) {
@@ -23,9 +22,9 @@ const Dataset& PlannedInputs::dataset_of(const std::string& name, bool needs_cas
   return datasets_.insert_or_assign(name, std::move(dataset)).first->second;
 }
 
-std::string network_key(const RunConfig& config, const NetworkInput& input) {
-  return config.architecture + config.model.dump() + Json(input.patch).dump() + std::to_string(input.channels) + "/" +
-         std::to_string(input.classes);
+std::string network_key(const RunConfig& config, const NetworkRequest& request) {
+  return config.architecture + request.model.dump() + Json(request.input.patch).dump() +
+         std::to_string(request.input.channels) + "/" + std::to_string(request.input.classes);
 }
 
 }  // namespace m3d

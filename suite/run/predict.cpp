@@ -8,6 +8,8 @@
 #include "common/error.h"
 #include "common/interrupt.h"
 #include "common/log.h"
+#include "datasets/planned_preprocessing.h"
+#include "suite/infer/cropped_logits.h"
 #include "suite/infer/export.h"
 #include "suite/infer/probability_file.h"
 #include "suite/infer/sliding_window.h"
@@ -63,7 +65,10 @@ std::shared_ptr<Network> network_of(const fs::path& folder, const RunConfig& con
                                     const std::string& checkpoint) {
   const NetworkInput input{static_cast<std::int64_t>(context.dataset.channel_names.size()),
                            target_spec_of(context.dataset).channels(), context.patch};
-  auto network = find_architecture(config.architecture).build(input, config.model, config.seed);
+  const Architecture& architecture = find_architecture(config.architecture);
+  const Json model =
+      context.plan ? planned_model(architecture, config.model, *context.plan, context.patch) : config.model;
+  auto network = architecture.build(input, model, config.seed);
   load_weights(folder / (checkpoint == "best" ? "best.pt" : "checkpoint.pt"), *network);
   return network;
 }
@@ -129,11 +134,11 @@ class Ensemble {
   std::vector<std::shared_ptr<const PreparedCase>> prepare(const CaseFiles& files) const {
     const LoadedCase loaded = load_case(dataset(), files);
     const bool alike = std::all_of(members_.begin(), members_.end(), [&](const Member& member) {
-      return member.intensities == members_.front().intensities;
+      return member.preparation == members_.front().preparation;
     });
     std::vector<std::shared_ptr<const PreparedCase>> prepared;
     for (const Member& member : members_) {
-      prepared.push_back(std::make_shared<PreparedCase>(prepare_case(dataset(), member.context.fingerprint, loaded)));
+      prepared.push_back(std::make_shared<PreparedCase>(member.prepare(loaded)));
       if (alike) break;
     }
     return prepared;
@@ -144,14 +149,20 @@ class Ensemble {
     fs::path folder;
     RunConfig config;
     PredictionContext context;
-    Json intensities;  // how images are normalised
+    Json preparation;  // how images are prepared, to compare
+
+    PreparedCase prepare(const LoadedCase& loaded) const {
+      if (!context.plan) return prepare_case(context.dataset, context.fingerprint, loaded);
+      return prepare_case(context.dataset, context.plan->plans, context.plan->configuration, loaded);
+    }
   };
 
   void add(const fs::path& folder) {
     Member member{folder, read_run_config(folder), {}, {}};
     require_done(folder, member.config);
     member.context = read_prediction_context(folder);
-    member.intensities = Json::parse(read_file(folder / "data.json")).at("intensities");
+    const Json data = Json::parse(read_file(folder / "data.json"));
+    member.preparation = {data.at("intensities"), data.value("plans", Json())};
     if (!members_.empty() && (common_identity(member.config) != common_identity(members_.front().config) ||
                               member.context.patch != members_.front().context.patch))
       throw UserError("--run " + folder.string() + " and " + members_.front().folder.string() +
@@ -202,7 +213,9 @@ LabelImage Predictor::labels_of(const std::vector<std::shared_ptr<const Prepared
   for (const auto& network : networks) network->eval();
   SlidingWindowOptions options{patch,         settings.overlap, settings.gaussian, {}, memory_for_logits(settings),
                                scratch_folder};
-  if (settings.mirror) options.mirror_axes = settings.mirror_axes;
+  if (settings.mirror)
+    for (const int axis : settings.mirror_axes)  // one slice is its own mirror image
+      if (patch[static_cast<std::size_t>(axis)] > 1) options.mirror_axes.push_back(axis);
   const std::int64_t channels = inputs.front()->channels;
   const auto mean_of_networks = [&](const torch::Tensor& tile) {
     const AutocastScope autocast(device, precision);
@@ -218,11 +231,13 @@ LabelImage Predictor::labels_of(const std::vector<std::shared_ptr<const Prepared
   };
   LabelPainter painter(dataset, *inputs.front());
   const auto predict = [&](ProbabilityFile* file) {
+    CroppedLogits cropped(*inputs.front(), output_channels(dataset),
+                          [&](std::int64_t first, const torch::Tensor& logits) {
+                            painter.add(first, logits);
+                            if (file) file->add(first, logits);
+                          });
     predict_slabs(mean_of_networks, image_of(inputs), output_channels(dataset), options,
-                  [&](std::int64_t first, const torch::Tensor& logits) {
-                    painter.add(first, logits);
-                    if (file) file->add(first, logits);
-                  });
+                  [&](std::int64_t first, const torch::Tensor& logits) { cropped.add(first, logits); });
   };
   if (probabilities.empty()) {
     predict(nullptr);

@@ -20,8 +20,7 @@ Loss loss_of(const TrainSettings& settings, bool region_based) {
   };
 }
 
-DrawBatch sampler_of(const std::vector<std::shared_ptr<const PreparedCase>>& cases,
-                     const PatchSampler::Options& options, std::uint64_t seed) {
+DrawBatch sampler_of(const FoldData::Sources& cases, const PatchSampler::Options& options, std::uint64_t seed) {
   return [sampler = PatchSampler(cases, options, seed)](std::int64_t step) { return sampler.draw(step); };
 }
 
@@ -29,7 +28,7 @@ PatchSampler::Options training_patches(const DataSettings& settings, const FoldD
   PatchSampler::Options options{patch, settings.batch_size, settings.foreground_fraction, settings.mirror};
   if (settings.augmentation == "nnunet") {
     options.augmentation = Augmentation::nnunet;
-    options.masked_channels = channels_normalised_inside(data.dataset(), data.fingerprint());
+    options.masked_channels = data.masked_channels();
   }
   return options;
 }
@@ -55,10 +54,9 @@ TrainingRecipe training_recipe(const RunConfig& config, const RunSettings& setti
   recipe.draw = sampler_of(data.training(), training_patches(settings.data, data, patch), config.seed);
   recipe.workers = settings.data.workers;
   if (recipe.validation_iterations > 0)
-    recipe.draw_validation =
-        sampler_of(data.validation(),
-                   {patch, settings.data.batch_size, settings.data.validation_foreground_fraction, false},
-                   RandomStream(config.seed, "validation patches").next());
+    recipe.draw_validation = sampler_of(
+        data.validation(), {patch, settings.data.batch_size, settings.data.validation_foreground_fraction, false},
+        RandomStream(config.seed, "validation patches").next());
   recipe.loss = loss_of(settings.train, data.dataset().region_based);
   recipe.make_optimiser = [json = train_json(config)](std::vector<torch::Tensor> parameters) {
     return make_optimiser(json, std::move(parameters));

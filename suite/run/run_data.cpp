@@ -6,6 +6,8 @@
 
 #include "common/error.h"
 #include "common/log.h"
+#include "datasets/dataset_plan.h"
+#include "datasets/preprocessed_cases.h"
 #include "suite/profile/profile.h"
 #include "suite/train/targets.h"
 
@@ -45,9 +47,10 @@ Shape3 median_shape(const Dataset& dataset, const std::vector<std::string>& ids)
   return median;
 }
 
-Shape3 wanted_patch(const DataSettings& settings, const Dataset& dataset,
-                    const std::vector<std::string>& training_ids) {
+Shape3 wanted_patch(const DataSettings& settings, const Dataset& dataset, const std::vector<std::string>& training_ids,
+                    const std::optional<RunPlan>& plan) {
   if (settings.patch.size() == 3) return {settings.patch[0], settings.patch[1], settings.patch[2]};
+  if (plan) return plan->patch();
   Shape3 patch = median_shape(dataset, training_ids);
   for (std::size_t axis = 0; axis < 3; ++axis) patch[axis] = std::min(patch[axis], kLargestPatch[axis]);
   return patch;
@@ -60,16 +63,21 @@ std::vector<std::string> first_ids(std::vector<std::string> ids, std::int64_t ma
   return ids;
 }
 
-NetworkInput network_input(const RunConfig& config, const DataSettings& settings, const Dataset& dataset,
-                           const std::vector<std::string>& training_ids) {
+NetworkRequest network_request(const RunConfig& config, const DataSettings& settings, const Dataset& dataset,
+                               const std::vector<std::string>& training_ids, const std::optional<RunPlan>& plan) {
   const Architecture& architecture = find_architecture(config.architecture);
-  const Shape3 patch = wanted_patch(settings, dataset, training_ids);
-  return {static_cast<std::int64_t>(dataset.channel_names.size()), target_spec_of(dataset).channels(),
-          round_up_to_divisors(patch, architecture, config.model)};
+  const Shape3 patch = wanted_patch(settings, dataset, training_ids, plan);
+  if (patch[0] == 1 && architecture.divisors(config.model)[0] != 1)
+    throw UserError("patches of one slice (" + Json(patch).dump() + ") are for networks that work slice by slice; '" +
+                    architecture.name + "' is not one: take another --set data.configuration or data.patch");
+  const Json model = plan ? planned_model(architecture, config.model, *plan, patch) : config.model;
+  const NetworkInput input{static_cast<std::int64_t>(dataset.channel_names.size()), target_spec_of(dataset).channels(),
+                           round_up_to_divisors(patch, architecture, model)};
+  return {input, model};
 }
 
-FoldData::FoldData(const std::string& dataset, int fold, const DataSettings& settings, const DataRoots& roots)
-    : whole_(open_dataset(dataset, roots)), dataset_(with_first_classes(whole_, settings.max_classes)) {
+FoldData::FoldData(Dataset dataset, int fold, const DataSettings& settings, std::optional<RunPlan> plan)
+    : whole_(std::move(dataset)), dataset_(with_first_classes(whole_, settings.max_classes)), plan_(std::move(plan)) {
   split_ = split_of(whole_, fold, settings.split);
   if (!split_.leaking_patients.empty())
     log(LogLevel::warning, "split '" + split_.name + "' of '" + whole_.name + "' has " +
@@ -79,52 +87,79 @@ FoldData::FoldData(const std::string& dataset, int fold, const DataSettings& set
   split_.validation = first_ids(split_.validation, settings.max_validation_cases);
   for (const auto* ids : {&split_.training, &split_.validation})
     for (const std::string& id : *ids) files_of(whole_, id);
-  fingerprint_ = fingerprint_of(whole_, split_.training);
+  for (const LabelClass& one : dataset_.classes) class_values_.push_back(one.values);
+  if (!plan_) fingerprint_ = fingerprint_of(whole_, split_.training);
+}
+
+std::vector<bool> FoldData::masked_channels() const {
+  return plan_ ? plan_->configuration.use_mask_for_norm : channels_normalised_inside(dataset_, fingerprint_);
 }
 
 std::shared_ptr<const PreparedCase> FoldData::prepared(const std::string& id) {
   const auto found = in_memory_.find(id);
   if (found != in_memory_.end()) return found->second;
-  return std::make_shared<PreparedCase>(prepare_case(dataset_, fingerprint_, load_case(whole_, files_of(whole_, id))));
+  const CaseFiles& files = files_of(whole_, id);
+  if (!plan_) return std::make_shared<PreparedCase>(prepare_case(dataset_, fingerprint_, load_case(whole_, files)));
+  return std::make_shared<PreparedCase>(
+      load_preprocessed(store(), id, class_values_, plan_->plans, plan_->configuration, files.channels.front()));
 }
 
-void FoldData::prepare_all(const std::vector<std::string>& ids,
-                           std::vector<std::shared_ptr<const PreparedCase>>& cases) {
-  if (cases.size() == ids.size()) return;
-  cases.clear();
+const CaseStore& FoldData::store() {
+  if (store_) return *store_;
+  const std::filesystem::path folder = preprocessed_folder(whole_);
+  PreprocessingOptions options{split_.training};
+  options.ids.insert(options.ids.end(), split_.validation.begin(), split_.validation.end());
+  const auto unusable = preprocess_cases(whole_, plan_->plans, plan_->configuration, folder, options);
+  if (!unusable.empty())
+    throw UserError(std::to_string(unusable.size()) + " cases of '" + whole_.name +
+                    "' cannot be used, the first: " + unusable.front() + "; m3d-bench prepare lists them all");
+  return store_.emplace(preprocessed_cases(plan_->plans, plan_->configuration, folder));
+}
+
+std::shared_ptr<const PatchSource> FoldData::keep_in_memory(const std::string& id) {
+  const auto kept = prepared(id);
+  if (in_memory_.emplace(id, kept).second) bytes_ += bytes_of(*kept);
+  if (bytes_ > memory_bound())
+    throw UserError("the prepared cases of '" + dataset_.name +
+                    "' need more than half of this machine's memory; take fewer with --set data.max_cases=" +
+                    std::to_string(std::max<std::size_t>(1, in_memory_.size() / 2)) +
+                    ", or have them on disk with data.plan=plain");
+  return in_memory_source(kept);
+}
+
+void FoldData::open_all(const std::vector<std::string>& ids, Sources& sources) {
+  if (sources.size() == ids.size()) return;
+  sources.clear();
   for (const std::string& id : ids) {
-    cases.push_back(prepared(id));
-    if (in_memory_.emplace(id, cases.back()).second) bytes_ += bytes_of(*cases.back());
-    progress("preparing " + dataset_.name, std::ssize(cases), std::ssize(ids));
-    if (bytes_ > memory_bound())
-      throw UserError("the prepared cases of '" + dataset_.name +
-                      "' need more than half of this machine's memory; take "
-                      "fewer with --set data.max_cases=" +
-                      std::to_string(std::max<std::ptrdiff_t>(1, std::ssize(cases) / 2)));
+    sources.push_back(plan_ ? store().source(id, class_values_) : keep_in_memory(id));
+    if (!plan_) progress("preparing " + dataset_.name, std::ssize(sources), std::ssize(ids));
   }
 }
 
-const std::vector<std::shared_ptr<const PreparedCase>>& FoldData::training() {
-  prepare_all(split_.training, training_);
+const FoldData::Sources& FoldData::training() {
+  open_all(split_.training, training_);
   return training_;
 }
 
-const std::vector<std::shared_ptr<const PreparedCase>>& FoldData::validation() {
-  prepare_all(split_.validation, validation_);
+const FoldData::Sources& FoldData::validation() {
+  open_all(split_.validation, validation_);
   return validation_;
 }
 
 std::shared_ptr<FoldData> DataCache::get(const RunConfig& config, const DataSettings& settings) {
   const std::string key = config.dataset + "/" + std::to_string(config.fold) + "/" + settings.split + "/" +
                           std::to_string(settings.max_classes) + "/" + std::to_string(settings.max_cases) + "/" +
-                          std::to_string(settings.max_validation_cases);
+                          std::to_string(settings.max_validation_cases) + "/" + settings.plan + "/" +
+                          settings.configuration;
   const auto found =
       std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) { return entry.key == key; });
   if (found != entries_.end()) {
     entries_.splice(entries_.begin(), entries_, found);
     return entries_.front().data;
   }
-  entries_.push_front({key, std::make_shared<FoldData>(config.dataset, config.fold, settings, roots_)});
+  Dataset dataset = open_dataset(config.dataset, roots_);
+  std::optional<RunPlan> plan = plans_.get(settings, dataset);
+  entries_.push_front({key, std::make_shared<FoldData>(std::move(dataset), config.fold, settings, std::move(plan))});
   std::int64_t bytes = 0;
   for (const Entry& entry : entries_) bytes += entry.data->bytes();
   while (entries_.size() > 1 && bytes > memory_bound() / 2) {

@@ -53,14 +53,18 @@ Json prediction_context_json(const FoldData& data, const Shape3& patch) {
   Json classes = Json::array(), channels = Json::array();
   for (const LabelClass& one : dataset.classes) classes.push_back({{"name", one.name}, {"values", one.values}});
   for (const ChannelStatistics& channel : data.fingerprint().channels) channels.push_back(statistics_json(channel));
-  return {{"dataset", dataset.name},
-          {"channel_names", dataset.channel_names},
-          {"classes", classes},
-          {"region_based", dataset.region_based},
-          {"regions_class_order", dataset.regions_class_order},
-          {"intensities", channels},
-          {"median_relative_size", data.fingerprint().median_relative_size},
-          {"patch", patch}};
+  Json json = {{"dataset", dataset.name},
+               {"channel_names", dataset.channel_names},
+               {"classes", classes},
+               {"region_based", dataset.region_based},
+               {"regions_class_order", dataset.regions_class_order},
+               {"intensities", channels},
+               {"median_relative_size", data.fingerprint().median_relative_size},
+               {"patch", patch}};
+  if (!data.plan()) return json;
+  json["configuration"] = data.plan()->configuration.name;
+  json["plans"] = data.plan()->plans.json();
+  return json;
 }
 
 /// Cases by name and hash: the same hash is the same two lists.
@@ -74,6 +78,10 @@ Json split_json(const Split& split) {
     json["leak"] = split.leak;
   }
   return json;
+}
+
+Json plan_json(const RunPlan& plan) {
+  return {{"name", plan.plans.name()}, {"configuration", plan.configuration.name}, {"hash", plan.plans.hash()}};
 }
 
 Json scan_orders_json(const RunConfig& config) {
@@ -113,6 +121,7 @@ void write_run_description(const fs::path& folder, const RunConfig& config, cons
   Json description = config.to_json();
   description["dataset_folder"] = fs::absolute(data.dataset().folder).lexically_normal().string();
   description["split"] = split_json(data.split());
+  if (data.plan()) description["plan"] = plan_json(*data.plan());
   description["architecture_title"] = architecture.title;
   description["architecture_family"] = architecture.family;
   write_atomically(folder / "config.yaml", to_yaml(description));
@@ -120,10 +129,14 @@ void write_run_description(const fs::path& folder, const RunConfig& config, cons
   write_atomically(folder / "scan_orders.json", scan_orders_json(config).dump() + "\n");
 }
 
-void require_same_split(const fs::path& folder, const FoldData& data) {
+void require_same_data(const fs::path& folder, const FoldData& data) {
   const fs::path file = folder / "config.yaml";
   if (!fs::exists(folder / "checkpoint.pt") || !fs::exists(file)) return;
-  const Json begun = YamlDocument::load(file).root().value("split", Json());
+  const Json description = YamlDocument::load(file).root();
+  if (data.plan() && description.value("plan", Json()) != plan_json(*data.plan()))
+    throw UserError(folder.string() + " was begun by another plan than " + data.plan()->plans.where() +
+                    " is now: put the former plan back, or repeat the run with --fresh");
+  const Json begun = description.value("split", Json());
   if (!begun.is_object() || begun.value("hash", "") == data.split().hash) return;
   throw UserError(folder.string() + " was begun with other cases (split '" + begun.value("name", "") + "', " +
                   begun.value("hash", "") + ") than '" + data.split().name + "' has now (" + data.split().hash +
@@ -138,7 +151,7 @@ RunConfig read_run_config(const fs::path& folder) {
                     "m3d-results/<suite>/<dataset>/<run>");
   const YamlDocument document = YamlDocument::load(file);
   Json json = document.root();
-  for (const char* key : {"dataset_folder", "split", "architecture_title", "architecture_family"})
+  for (const char* key : {"dataset_folder", "split", "plan", "architecture_title", "architecture_family"})
     if (json.is_object()) json.erase(key);
   return RunConfig::from_json(json, file.string());
 }
@@ -157,6 +170,11 @@ PredictionContext read_prediction_context(const fs::path& folder) {
     for (const Json& channel : json.at("intensities")) context.fingerprint.channels.push_back(statistics_of(channel));
     context.fingerprint.median_relative_size = json.at("median_relative_size");
     context.patch = json.at("patch").get<Shape3>();
+    if (json.contains("plans")) {
+      Plans plans(json.at("plans"), file.string() + ", plans");
+      PlanConfiguration configuration = plans.configuration(json.at("configuration"));
+      context.plan = RunPlan{std::move(plans), std::move(configuration)};
+    }
     return context;
   } catch (const nlohmann::json::exception& error) {
     throw UserError(file.string() + " is damaged (" + error.what() + "); repeat the run with --fresh");

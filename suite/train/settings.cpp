@@ -30,6 +30,8 @@ class Section {
 DataSettings read_data(const Section& section) {
   DataSettings data;
   section.read("patch", data.patch);
+  section.read("plan", data.plan);
+  section.read("configuration", data.configuration);
   section.read("batch_size", data.batch_size);
   section.read("foreground_fraction", data.foreground_fraction);
   section.read("validation_foreground_fraction", data.validation_foreground_fraction);

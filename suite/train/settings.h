@@ -10,8 +10,10 @@
 namespace m3d {
 
 struct DataSettings {
-  std::vector<std::int64_t> patch;  // [D, H, W] in voxels; empty: derived from the dataset
-  std::int64_t batch_size = 2;
+  std::vector<std::int64_t> patch;  // [D, H, W] in voxels; empty: the plan's, or derived from the dataset
+  std::string plan = "none";        // nnU-Net's planner by name, or a plans file
+  std::string configuration = "3d_fullres";
+  std::int64_t batch_size = 2;  // 0: the plan's
   double foreground_fraction = 0.33;
   double validation_foreground_fraction = 0.33;
   bool mirror = true;

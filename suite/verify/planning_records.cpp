@@ -6,7 +6,8 @@
 #include "datasets/dataset_json.h"
 #include "datasets/planned_preprocessing.h"
 #include "datasets/planner.h"
-#include "suite/infer/planned_export.h"
+#include "suite/infer/export.h"
+#include "suite/infer/probability_file.h"
 #include "suite/verify/record_values.h"
 
 namespace m3d {
@@ -229,7 +230,7 @@ class PreprocessingRecord {
     const AxisMap axes = reader_axes(plans_.image_reader(), prepared.original, plans_.where());
     const Shape3& file_shape = prepared.original.shape;
     const Shape3 shape = permuted(file_shape, axes.order);
-    const LabelImage labels = planned_labels(logits, dataset_, prepared);
+    const LabelImage labels = labels_from_logits(logits, dataset_, prepared);
     const auto turned = mapped(std::span<const std::int16_t>(labels.voxels), file_shape, axes);
     compare_label_map(compare_, name + " export",
                       torch::tensor(turned, torch::kShort).view({shape[0], shape[1], shape[2]}),

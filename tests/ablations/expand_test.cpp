@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "common/atomic_file.h"
 #include "common/error.h"
 #include "tests/ablations/toy_architectures.h"
 #include "tests/catch.h"
@@ -270,4 +271,40 @@ TEST_CASE("flags that cannot be are errors that name the flag") {
   CHECK_THAT(message([](R& r) { r.set = {"train.epochs=x"}; }), Contains("--set") && Contains("an integer"));
   CHECK_THAT(message([](R& r) { r.set = {"train.epochs"}; }), Contains("key=value"));
   CHECK_THAT(message([](R& r) { r.set = {"scan=tri"}; }), Contains("--set model.scan") && Contains("--axis scan"));
+}
+
+TEST_CASE("data.plan: nnU-Net's on real datasets, none on embedded ones, a file by its content") {
+  const ToyData data;
+  SuiteRequest request = request_of("toy");
+  request.datasets = {{"phantom", true}, {"real", false}};
+  request.set = {"data.batch_size=0"};
+  const auto runs = expand(request);
+  CHECK(runs.front().settings["data"]["plan"] == "none");
+  CHECK(runs.front().settings["data"]["batch_size"] == 2);
+  CHECK_FALSE(runs.front().identity()["settings"]["data"].contains("plan"));
+  CHECK(runs.back().settings["data"]["plan"] == "plain");
+  CHECK(runs.back().settings["data"]["batch_size"] == 0);
+  CHECK(runs.back().identity()["settings"]["data"]["configuration"] == "3d_fullres");
+
+  const auto hash_with = [&](const std::string& setting) {
+    request.set = {"data.batch_size=0", setting};
+    return expand(request).back().hash();
+  };
+  const auto file = data.folder() / "plans.json";
+  write_atomically(file, "{}");
+  write_atomically(data.folder() / "same.json", "{}");
+  const std::string of_file = hash_with("data.plan=" + file.string());
+  CHECK(of_file == hash_with("data.plan=" + (data.folder() / "same.json").string()));
+  CHECK(of_file != runs.back().hash());
+  write_atomically(file, "{\"changed\": true}");
+  CHECK(of_file != hash_with("data.plan=" + file.string()));
+
+  const auto message = [&](const std::vector<std::string>& set) {
+    request.set = set;
+    return message_of(request);
+  };
+  CHECK_THAT(message({"data.plan=resenc_k"}), Contains("data.plan") && Contains("resenc_l"));
+  CHECK_THAT(message({"data.plan=nowhere.json"}), Contains("nowhere.json: no such file"));
+  CHECK_THAT(message({"data.plan=" + file.string(), "data.plan_hash=\"0\""}), Contains("has the hash"));
+  CHECK_THAT(message({"data.plan_hash=\"0\""}), Contains("without a plans file"));
 }

@@ -16,6 +16,7 @@ class ToyData {
   /// Writes a suite's file and returns its path.
   std::string suite(const std::string& name, const std::string& text) const;
   void write(const std::string& path, const std::string& text) const;
+  const std::filesystem::path& folder() const { return folder_; }
 
  private:
   std::filesystem::path folder_;

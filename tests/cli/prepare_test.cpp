@@ -81,6 +81,55 @@ TEST_CASE("prepare converts a download, says what disk it takes, and the dataset
   CHECK(found.json()["cases"] == 5);
 }
 
+TEST_CASE("prepare plans and preprocesses raw data in nnU-Net's layout, and goes on where it was killed") {
+  const Workplace place;
+  download_of(place, 6, {20, 40, 40}, 3);
+  const Outcome converted = run(place, with(kPrepare, {"--plan", "none"}));
+  REQUIRE(converted.exit_code == 0);
+  REQUIRE_FALSE(fs::exists(place.path() / "raw" / "nnUNet_preprocessed"));
+  const std::vector<std::string> prepare = {"prepare", "--dataset", "227", "--data-root", "raw"};
+  Program killed(place, prepare);
+  REQUIRE(wait_for_file(place.path() / "raw", ".pkl"));
+  killed.signal(SIGKILL);
+  killed.wait();
+  const Outcome prepared = run(place, with(prepare, {"--json"}));
+  INFO(prepared.err);
+  REQUIRE(prepared.exit_code == 0);
+  const fs::path folder = place.path() / "raw" / "nnUNet_preprocessed" / "Dataset227_TotalSegmentatorMRI";
+  const fs::path cases = folder / "nnUNetPlans_3d_fullres";
+  const Json fullres = prepared.json()["preprocessed"]["3d_fullres"];
+  CHECK(fullres["patch"].size() == 3);
+  CHECK(fullres["plans"] == "nnUNetPlans");
+  CHECK(files_under(cases, ".pkl").size() == 6);
+  CHECK(files_under(cases, "").size() == 18);  // nothing half written among them
+  CHECK(fs::exists(folder / "gt_segmentations" / "s0001.nii.gz"));
+  const auto written = [&] { return fs::last_write_time(cases / "s0001.b2nd"); };
+  const auto first = written();
+  CHECK(run(place, prepare).exit_code == 0);
+  CHECK(written() == first);
+  CHECK(run(place, with(prepare, {"--rebuild"})).exit_code == 0);
+  CHECK(written() != first);
+  CHECK(run(place, with(prepare, {"--configuration", "2d"})).exit_code == 0);
+  CHECK(files_under(folder / "nnUNetPlans_2d", ".pkl").size() == 6);
+
+  const Outcome unknown = run(place, with(prepare, {"--plan", "plane"}));
+  CHECK(unknown.exit_code == 2);
+  CHECK_THAT(unknown.err, Contains("--plan") && Contains("plain"));
+  const Outcome configuration = run(place, with(prepare, {"--configuration", "3d_fulres"}));
+  CHECK(configuration.exit_code == 2);
+  CHECK_THAT(configuration.err, Contains("3d_fullres"));
+}
+
+TEST_CASE("prepare names the folder that it cannot write preprocessed cases to") {
+  const Workplace place;
+  download_of(place, 5, {4, 6, 8});
+  REQUIRE(run(place, with(kPrepare, {"--plan", "none"})).exit_code == 0);
+  write_atomically(place.path() / "raw" / "nnUNet_preprocessed", "a file where a folder belongs");
+  const Outcome refused = run(place, {"prepare", "--dataset", "227", "--data-root", "raw"});
+  CHECK(refused.exit_code == 2);
+  CHECK_THAT(refused.err, Contains("nnUNet_preprocessed") && Contains("not a folder"));
+}
+
 TEST_CASE("prepare without data: where to get it, under which licence, and the command that follows") {
   const Workplace place;
   const Outcome absent = run(place, {"prepare", "--dataset", "totalseg_ct:version=v1"});

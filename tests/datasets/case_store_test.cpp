@@ -92,9 +92,9 @@ TEST_CASE("what is written is read again, whole and in parts", "[case_store]") {
   const CaseProperties written = properties_of(one);
   {
     const CaseWriter writer(folder.path / "cases", "plan", {16, 16, 16});
-    CHECK(!writer.complete("a"));
+    CHECK(!is_complete_case(folder.path / "cases", "a"));
     writer.write(one, written);
-    CHECK(writer.complete("a"));
+    CHECK(is_complete_case(folder.path / "cases", "a"));
   }
   const CaseStore store(folder.path / "cases", "plan");
   const PreparedCase again = store.load("a", written.classes);
@@ -202,7 +202,7 @@ TEST_CASE("a cache of another plan is refused, and rebuilt on request", "[case_s
   CHECK_THROWS_AS(CaseWriter(cases, "second", {4, 4, 4}), UserError);
   CHECK(CaseStore(cases, "first").ids().size() == 1);
   const CaseWriter rebuilt(cases, "second", {4, 4, 4}, true);
-  CHECK(!rebuilt.complete("a"));
+  CHECK(!is_complete_case(cases, "a"));
   CHECK_THROWS_WITH(CaseStore(cases, "second"), Contains("no preprocessed cases"));
   CHECK_THROWS_WITH(CaseStore(folder.path / "none"), Contains("expected <case>.b2nd"));
   CHECK_THROWS_AS(CaseWriter(copy_of_fixture(folder), "ours", {4, 4, 4}), UserError);  // nnU-Net's is not written to
@@ -218,17 +218,17 @@ TEST_CASE("what a killed process left is not taken for a case", "[case_store]") 
   write();
   SECTION("before the properties") {
     fs::remove(cases / "a.pkl");
-    CHECK(!writer.complete("a"));
+    CHECK(!is_complete_case(folder.path / "cases", "a"));
   }
   SECTION("before the image") {
     fs::remove(cases / "a.b2nd");
-    CHECK(!writer.complete("a"));
+    CHECK(!is_complete_case(folder.path / "cases", "a"));
   }
   SECTION("cut off") {
     const std::string file = GENERATE("a.b2nd", "a_seg.b2nd");
     const std::uintmax_t bytes = GENERATE(1, 50, 100);
     truncate_by(cases / file, bytes);
-    CHECK(!writer.complete("a"));
+    CHECK(!is_complete_case(folder.path / "cases", "a"));
     const CaseStore store(cases);
     CHECK_THROWS_WITH(store.load("a", {}), Contains(file) && Contains("cut off or damaged"));
   }
@@ -237,7 +237,7 @@ TEST_CASE("what a killed process left is not taken for a case", "[case_store]") 
     std::ofstream(folder.path / "cases.partial" / "a.b2nd") << "half";
   }
   write();
-  CHECK(writer.complete("a"));
+  CHECK(is_complete_case(folder.path / "cases", "a"));
   CHECK(CaseStore(cases).load("a", {}).image == one.image);
 }
 

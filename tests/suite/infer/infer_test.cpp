@@ -3,8 +3,9 @@
 
 #include <filesystem>
 
+#include "suite/infer/cropped_logits.h"
 #include "suite/infer/export.h"
-#include "suite/infer/planned_export.h"
+#include "suite/infer/probability_file.h"
 #include "suite/infer/sliding_window.h"
 #include "tests/catch.h"
 
@@ -104,6 +105,7 @@ TEST_CASE("requests that make no sense are refused", "[infer]") {
   CHECK_THROWS_AS(predict_logits(voxelwise, image[0], 3, window({4, 4, 4})), std::invalid_argument);
   CHECK_THROWS_AS(predict_logits(voxelwise, image, 3, window({4, 0, 4})), std::invalid_argument);
   CHECK_THROWS_AS(tile_starts(10, 4, 1.0), std::invalid_argument);
+  CHECK(tile_starts(4, 1, 0.5) == std::vector<std::int64_t>{0, 1, 2, 3});  // slices: each once
 }
 
 TEST_CASE("softmax logits become label values in the case's own geometry", "[infer]") {
@@ -139,6 +141,44 @@ TEST_CASE("a planned case's logits go back through resampling, crop, flips and o
   CHECK(probabilities[1][0][1][2].item<float>() == Approx(1 / (1 + std::exp(-3.0))));
   CHECK(probabilities[0][1][0][0].item<float>() == 1);  // outside the crop
   CHECK(torch::allclose(probabilities.sum(0), torch::ones({2, 3, 4})));
+}
+
+TEST_CASE("logits that come plane by plane are resampled to the bits of whole volumes", "[infer]") {
+  struct Way {
+    Shape3 shape, cropped;
+    Spacing3 spacing, cropped_spacing;
+    ResamplingRule rule;
+  };
+  const Way way = GENERATE(Way{{7, 9, 8}, {11, 6, 13}, {1, 1, 1}, {0.7, 1.4, 0.6}, {1, 0, {}}},
+                           Way{{7, 9, 8}, {3, 9, 20}, {4, 1, 1}, {9, 1, 0.4}, {1, 0, {}}},
+                           Way{{9, 4, 8}, {5, 11, 8}, {1, 4, 1}, {1.8, 1.5, 1}, {1, 0, {}}},
+                           Way{{9, 8, 4}, {5, 12, 9}, {1, 1, 4}, {1.8, 0.7, 1.8}, {1, 1, {}}},
+                           Way{{6, 6, 6}, {9, 5, 4}, {1, 1, 5}, {0.7, 1.2, 7}, {0, 0, false}},
+                           Way{{6, 7, 5}, {6, 9, 5}, {1, 1, 1}, {1, 0.8, 1}, {1, 0, {}}},
+                           Way{{6, 7, 5}, {6, 7, 5}, {1, 1, 1}, {1, 1, 1}, {1, 0, {}}},
+                           Way{{7, 9, 8}, {11, 6, 13}, {1, 1, 1}, {0.7, 1.4, 0.6}, {3, 0, {}}});
+  PreparedCase prepared;
+  prepared.shape = way.shape;
+  prepared.planned = PlannedGrid{{}, way.cropped, way.cropped_spacing, way.spacing, way.rule};
+  torch::manual_seed(1);
+  const torch::Tensor logits = torch::randn({3, way.shape[0], way.shape[1], way.shape[2]});
+  const torch::Tensor got = torch::full({3, way.cropped[0], way.cropped[1], way.cropped[2]}, NAN);
+  std::int64_t next = 0;
+  CroppedLogits cropped(prepared, 3, [&](std::int64_t first, const at::Tensor& slab) {
+    CHECK(first == next);
+    next = first + slab.size(1);
+    got.narrow(1, first, slab.size(1)).copy_(slab);
+  });
+  for (std::int64_t first = 0; first < way.shape[0]; first += 4)
+    cropped.add(first, logits.narrow(1, first, std::min<std::int64_t>(4, way.shape[0] - first)));
+  REQUIRE(next == way.cropped[0]);
+  const Resampling whole(way.shape, way.cropped, way.spacing, way.cropped_spacing, way.rule);
+  for (std::int64_t k = 0; k < 3; ++k) {
+    const torch::Tensor channel = logits[k].contiguous();
+    const auto expected = whole.image({channel.const_data_ptr<float>(), static_cast<std::size_t>(channel.numel())});
+    CHECK(std::equal(expected.begin(), expected.end(), got[k].const_data_ptr<float>()));
+  }
+  CHECK_THROWS_AS(cropped.add(0, logits), std::invalid_argument);
 }
 
 TEST_CASE("regions are painted in their order", "[infer]") {

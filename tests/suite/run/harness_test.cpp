@@ -244,7 +244,7 @@ TEST_CASE("Without data.patch the patch follows from the median shape") {
   const small_world::World world;
   const Dataset dataset = open_dataset("Dataset990_Balls", {world.root / "raw", {}});
   DataSettings settings;
-  const NetworkInput input = network_input(config(0), settings, dataset, {"case_1", "case_2"});
+  const NetworkInput input = network_request(config(0), settings, dataset, {"case_1", "case_2"}, {}).input;
   CHECK(input.patch == Shape3{12, 12, 16});
   CHECK(input.classes == 3);
   CHECK(input.channels == 1);

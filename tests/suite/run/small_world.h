@@ -56,12 +56,14 @@ inline void register_toy_architecture() {
   static_cast<void>(once);
 }
 
-/// Bright balls of label 1 on a noisy background, label 2 nowhere; ten cases of 10 x 12 x 14 voxels.
-inline void write_dataset(const fs::path& folder) {
+/// Bright balls of label 1 on a noisy background, label 2 nowhere; ten cases of 10 x 12 x 14 voxels, every other one
+/// with slices of this spacing.
+inline void write_dataset(const fs::path& folder, double other_spacing_mm) {
   for (int i = 0; i < 10; ++i) {
     RandomStream random(3, "case", static_cast<std::uint64_t>(i));
     ImageF image;
     image.geometry.shape = {10, 12, 14};
+    if (i % 2 == 1) image.geometry.spacing_mm[0] = other_spacing_mm;
     LabelImage labels;
     labels.geometry = image.geometry;
     const double z0 = random.uniform(3, 7), y0 = random.uniform(3, 9), x0 = random.uniform(3, 11);
@@ -83,10 +85,11 @@ inline void write_dataset(const fs::path& folder) {
 /// The dataset and an output folder, removed with this object.
 class World {
  public:
-  World() : root(fs::temp_directory_path() / ("m3d-run-" + std::to_string(getpid()))) {
+  explicit World(double other_spacing_mm = 1)
+      : root(fs::temp_directory_path() / ("m3d-run-" + std::to_string(getpid()))) {
     fs::remove_all(root);
     register_toy_architecture();
-    write_dataset(root / "raw" / "Dataset990_Balls");
+    write_dataset(root / "raw" / "Dataset990_Balls", other_spacing_mm);
   }
   ~World() { fs::remove_all(root); }
 
