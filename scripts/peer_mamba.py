@@ -1,10 +1,10 @@
-"""The public Mamba networks on machines without their CUDA extensions: a folder with clones of ge-xing/SegMamba and
-bowang-lab/U-Mamba (as SegMamba/ and U-Mamba/), whose Mamba layer finds, in place of its extensions, the same functions
-written with PyTorch's operators: a work-efficient parallel scan with a gradient of its own, the fastest form known to us
-that needs nothing else."""
-import importlib.util
-import sys
-import types
+"""The public Mamba networks on machines without their CUDA extensions. SegMamba, U-Mamba and Taming Mambas find, in place of
+those, the same functions written with PyTorch's operators: a work-efficient parallel scan with a gradient of its own, the
+fastest form known to us that needs nothing else. Mamba3D-MedSeg has such a scan itself, which is the one that runs."""
+import importlib
+import inspect
+
+from peer_networks import CLASSES, SEQUENCE_UNET, Peer, load_file, originals_modules, timm_modules, unet_arguments
 
 
 def _scan(a, b):
@@ -73,34 +73,32 @@ def _inner(xz, conv_weight, conv_bias, x_proj, dt_proj, out_proj, out_bias, A, B
     return functional.linear(y.transpose(1, 2), out_proj, out_bias)
 
 
-def _module(name, **members):
-    module = types.ModuleType(name)
-    module.__dict__.update(members)
-    sys.modules[name] = module
-    return module
+NNUNET_PLANS = {  # what only serves to read nnU-Net's plans
+    "nnunetv2": {}, "nnunetv2.utilities": {}, "nnunetv2.utilities.plans_handling": {},
+    "nnunetv2.utilities.plans_handling.plans_handler": {"ConfigurationManager": None, "PlansManager": None},
+    "nnunetv2.utilities.network_initialization": {"InitWeights_He": None},
+}
+MAMBA_PACKAGE = {  # of which SegMamba's layer takes only the functions of the scan
+    "mamba_ssm": {}, "mamba_ssm.ops": {}, "mamba_ssm.ops.triton": {},
+    "causal_conv1d": {"causal_conv1d_fn": None, "causal_conv1d_update": None},
+    "mamba_ssm.ops.triton.selective_state_update": {"selective_state_update": None},
+    "mamba_ssm.ops.triton.layernorm": {"RMSNorm": None, "layer_norm_fn": None, "rms_norm_fn": None},
+    "mamba_ssm.ops.selective_scan_interface": {
+        "selective_scan_fn": None, "mamba_inner_fn": _inner, "bimamba_inner_fn": None,
+        "mamba_inner_fn_no_out_proj": _inner_without_projection},
+}
 
 
-def _load(name, file):
-    if not file.is_file():
-        sys.exit(f"--originals: {file} is not there")
-    spec = importlib.util.spec_from_file_location(name, file)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def _mamba_layer(originals):
+    """SegMamba's fork of the Mamba layer, whose scan goes in three directions."""
+    with originals_modules({}, MAMBA_PACKAGE):
+        return load_file("mamba_simple", originals / "SegMamba/mamba/mamba_ssm/modules/mamba_simple.py").Mamba
 
 
-def _provide_mamba(originals, directions):
-    """The Mamba layer of SegMamba's fork, in three directions or in one, which is the plain one; what it does not need of
-    its package is None."""
-    _module("mamba_ssm"), _module("mamba_ssm.ops"), _module("mamba_ssm.ops.triton")
-    _module("causal_conv1d", causal_conv1d_fn=None, causal_conv1d_update=None)
-    _module("mamba_ssm.ops.triton.selective_state_update", selective_state_update=None)
-    _module("mamba_ssm.ops.triton.layernorm", RMSNorm=None, layer_norm_fn=None, rms_norm_fn=None)
-    _module("mamba_ssm.ops.selective_scan_interface", selective_scan_fn=None, mamba_inner_fn=_inner,
-            bimamba_inner_fn=None, mamba_inner_fn_no_out_proj=_inner_without_projection)
-    layer = _load("mamba_simple", originals / "SegMamba/mamba/mamba_ssm/modules/mamba_simple.py")
+def _plain_mamba_layer(originals):
+    """The same in one direction, which is the plain layer."""
 
-    class OneDirection(layer.Mamba):
+    class OneDirection(_mamba_layer(originals)):
         def __init__(self, **arguments):
             super().__init__(bimamba_type="v3", **arguments)
             self.bimamba_type = "none"
@@ -108,23 +106,72 @@ def _provide_mamba(originals, directions):
                 for direction in "bs":
                     delattr(self, part.format(direction))
 
-    sys.modules["mamba_ssm"].Mamba = layer.Mamba if directions == 3 else OneDirection
+    return OneDirection
 
 
-def segmamba(originals, classes):
-    _provide_mamba(originals, directions=3)
-    return _load("segmamba", originals / "SegMamba/model_segmamba/segmamba.py").SegMamba(in_chans=1, out_chans=classes)
+def _segmamba(_patch, originals):
+    with originals_modules({}, {"mamba_ssm": {"Mamba": _mamba_layer(originals)}}):
+        network = load_file("segmamba", originals / "SegMamba/model_segmamba/segmamba.py").SegMamba
+    return network(in_chans=1, out_chans=CLASSES)
 
 
-def umamba(originals, kind, patch, arguments):
-    """`kind` is Enc or Bot; `arguments` as for nnU-Net's networks."""
-    _provide_mamba(originals, directions=1)
-    # What only serves to read nnU-Net's plans.
-    for name in ("nnunetv2", "nnunetv2.utilities", "nnunetv2.utilities.plans_handling"):
-        _module(name)
-    _module("nnunetv2.utilities.plans_handling.plans_handler", ConfigurationManager=None, PlansManager=None)
-    _module("nnunetv2.utilities.network_initialization", InitWeights_He=None)
-    file = originals / f"U-Mamba/umamba/nnunetv2/nets/UMamba{kind}_3d.py"
-    network = getattr(_load(f"umamba_{kind}", file), f"UMamba{kind}")
-    place = {"input_size": patch} if kind == "Enc" else {}
-    return network(**place, **arguments)
+def _nnunet_like(file, name, takes_patch=False):
+    """A network of nnU-Net's form with plain Mamba layers, from a file of a changed nnU-Net."""
+
+    def make(patch, originals):
+        with originals_modules({}, {**NNUNET_PLANS, "mamba_ssm": {"Mamba": _plain_mamba_layer(originals)}}):
+            network = getattr(load_file(name, originals / file), name)
+        place = {"input_size": patch} if takes_patch else {}
+        return network(**place, n_conv_per_stage=[2] * 4, n_conv_per_stage_decoder=[2] * 3, **unet_arguments())
+
+    return make
+
+
+def _ulike(encoder, decoder, letter="M"):
+    """Mamba3D-MedSeg's network; `encoder` and `decoder` name the mixers' files."""
+
+    def make(patch, originals):
+        root = originals / "Mamba3D-MedSeg/nnunetv2"
+        folders = {"nnunetv2": root, "nnunetv2.nets": root / "nets"}
+        unused = {"mamba_ssm": {}, "mamba_ssm.modules": {}, "mamba_ssm.modules.mamba_simple": {"Mamba": None},
+                  "nnunetv2.nets.mamba_MS": {"Mamba_MS": None}}
+        with originals_modules(folders, {**timm_modules(), **unused}):
+            network = importlib.import_module("nnunetv2.nets.Vmamba_stageC_MS_v6_3d_tri")
+            network.Mamba_ms, network.MambaConfig_ms = _ulike_mixer(encoder)
+            network.Mamba, network.MambaConfig = _ulike_mixer(decoder)
+        return network.Mamba_segnet(norm_cfg="IN", activation_cfg="LeakyReLU", img_size=list(patch), num_classes=CLASSES,
+                                    deep_supervision=True, sc_en=[letter] * 4, sc=[letter] * 3)
+
+    return make
+
+
+def _ulike_mixer(file):
+    """The mixer, called as mixer(tokens, grid), and its configuration, which is made without the CUDA scan."""
+    module = importlib.import_module(f"nnunetv2.nets.mambaBlock.{file}")
+    suffix = "_ms" if hasattr(module, "Mamba_ms") else ""
+    configuration, mixer = getattr(module, f"MambaConfig{suffix}"), getattr(module, f"Mamba{suffix}")
+
+    class OnTokens(mixer):
+        def forward(self, tokens, _grid):
+            return super().forward(tokens)
+
+    has_grid = len(inspect.signature(mixer.forward).parameters) == 3
+    return mixer if has_grid else OnTokens, lambda use_cuda, tridirectional, **arguments: configuration(**arguments)
+
+
+UMAMBA, TAMING = "U-Mamba/umamba/nnunetv2/nets/", "TamingMambas/tamingmambas/nnunetv2/nets/"
+TAMING_PATCH = (16, 32, 32)  # with as many as 256 states a channel, the scan of a larger one takes tens of GB
+RELEASED = ("decoder=released",)
+PEERS = {
+    "segmamba": Peer(_segmamba),
+    "umambaenc": Peer(_nnunet_like(UMAMBA + "UMambaEnc_3d.py", "UMambaEnc", takes_patch=True), (*SEQUENCE_UNET,)),
+    "umambabot": Peer(_nnunet_like(UMAMBA + "UMambaBot_3d.py", "UMambaBot"), (*SEQUENCE_UNET,)),
+    "taming_segmamba": Peer(_nnunet_like(TAMING + "SegMamba.py", "SegMamba"), (*SEQUENCE_UNET,), TAMING_PATCH),
+    "taming_segmambaskip": Peer(_nnunet_like(TAMING + "SegMambaSkip.py", "SegMambaSkip"), (*SEQUENCE_UNET,), TAMING_PATCH),
+    "taming_bisegmamba": Peer(_nnunet_like(TAMING + "PanSegMamba.py", "PanSegMamba"), (*SEQUENCE_UNET,), TAMING_PATCH),
+    "taming_multisegmamba": Peer(_nnunet_like(TAMING + "MultiSegMamba.py", "MultiSegMamba"), (*SEQUENCE_UNET,), TAMING_PATCH),
+    "ulike_mamba_1d": Peer(_ulike("mamba", "mamba"), RELEASED),
+    "ulike_mamba_3d": Peer(_ulike("mamba_3d", "mamba_3d"), RELEASED),
+    "ulike_mamba_3dmt": Peer(_ulike("mamba_3d_ms_tri", "mamba_3d_tri"), RELEASED),
+    "ulike_trans_sra": Peer(_ulike("mamba", "mamba", letter="T"), RELEASED),
+}
