@@ -43,9 +43,10 @@ std::vector<std::string> ids_in(const fs::path& folder) {
 }
 
 [[noreturn]] void refuse_plan(const fs::path& folder, const std::string& found, const std::string& wanted) {
-  throw UserError(folder.string() + " was preprocessed by another plan (" +
-                  (found.empty() ? "unknown, nnU-Net's own" : found) + ", wanted " + wanted +
-                  "): use the plan that it was made by, or have the cases prepared anew by m3d-bench prepare --rebuild");
+  throw UserError(
+      folder.string() + " was preprocessed by another plan (" + (found.empty() ? "unknown, nnU-Net's own" : found) +
+      ", wanted " + wanted +
+      "): use the plan that it was made by, or have the cases prepared anew by m3d-bench prepare --rebuild");
 }
 
 void require_type(const fs::path& file, const BloscArray& array, std::initializer_list<const char*> types) {

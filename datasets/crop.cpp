@@ -7,7 +7,8 @@ namespace {
 
 constexpr std::uint8_t kZero = 0, kInside = 1, kOutside = 2;
 
-/// Marks the zeros of `mask` that connect over faces to the volume's border.
+/// Marks the zeros of `mask` that connect over faces to the volume's border, a run of a row at a time: what waits are
+/// runs, which volumes of any size have few of.
 class OutsideFlood {
  public:
   OutsideFlood(std::vector<std::uint8_t>& mask, const Shape3& shape) : mask_(mask), shape_(shape) {}
@@ -17,33 +18,40 @@ class OutsideFlood {
     for (std::int64_t z = 0; z < depth; ++z)
       for (std::int64_t y = 0; y < height; ++y) {
         const bool edge = z == 0 || z == depth - 1 || y == 0 || y == height - 1;
-        const std::int64_t step = edge ? 1 : std::max<std::int64_t>(width - 1, 1);
-        for (std::int64_t x = 0; x < width; x += step) visit((z * height + y) * width + x);
+        const std::int64_t first = (z * height + y) * width, last = first + width - 1;
+        if (edge) seed(first, last);
+        seed(first, first);
+        seed(last, last);
+        flood();
       }
-    while (!pending_.empty()) {
-      const std::int64_t index = pending_.back();
-      pending_.pop_back();
-      visit_neighbours(index);
-    }
   }
 
  private:
-  void visit(std::int64_t index) {
-    std::uint8_t& voxel = mask_[static_cast<std::size_t>(index)];
-    if (voxel != kZero) return;
-    voxel = kOutside;
-    pending_.push_back(index);
+  std::uint8_t& at(std::int64_t index) { return mask_[static_cast<std::size_t>(index)]; }
+
+  /// One voxel of each run of zeros from `first` to `last`.
+  void seed(std::int64_t first, std::int64_t last) {
+    for (std::int64_t i = first; i <= last; ++i)
+      if (at(i) == kZero && (i == first || at(i - 1) != kZero)) pending_.push_back(i);
   }
 
-  void visit_neighbours(std::int64_t index) {
-    const auto [depth, height, width] = shape_;
-    const std::int64_t x = index % width, y = index / width % height, z = index / width / height;
-    if (x > 0) visit(index - 1);
-    if (x + 1 < width) visit(index + 1);
-    if (y > 0) visit(index - width);
-    if (y + 1 < height) visit(index + width);
-    if (z > 0) visit(index - width * height);
-    if (z + 1 < depth) visit(index + width * height);
+  void flood() {
+    const std::int64_t width = shape_[2], plane = shape_[1] * width, voxels = shape_[0] * plane;
+    while (!pending_.empty()) {
+      const std::int64_t index = pending_.back();
+      pending_.pop_back();
+      if (at(index) != kZero) continue;
+      const std::int64_t row = index - index % width;
+      std::int64_t first = index, last = index;
+      while (first > row && at(first - 1) == kZero) --first;
+      while (last + 1 < row + width && at(last + 1) == kZero) ++last;
+      std::fill(mask_.begin() + first, mask_.begin() + last + 1, kOutside);
+      const std::int64_t y = row / width % shape_[1];
+      if (y > 0) seed(first - width, last - width);
+      if (y + 1 < shape_[1]) seed(first + width, last + width);
+      if (row >= plane) seed(first - plane, last - plane);
+      if (row + plane < voxels) seed(first + plane, last + plane);
+    }
   }
 
   std::vector<std::uint8_t>& mask_;

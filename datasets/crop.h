@@ -1,5 +1,6 @@
 #pragma once
 // The non-zero region of a case (nnunet_conventions.md §2). Internal to this room.
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -30,6 +31,18 @@ std::vector<T> cropped(const std::vector<T>& voxels, const Shape3& shape, const 
       result.insert(result.end(), row + box.begin[2], row + box.end[2]);
     }
   return result;
+}
+
+/// The same within the vector's own memory.
+template <class T>
+void crop_in_place(std::vector<T>& voxels, const Shape3& shape, const Box& box) {
+  auto target = voxels.begin();
+  for (std::int64_t z = box.begin[0]; z < box.end[0]; ++z)
+    for (std::int64_t y = box.begin[1]; y < box.end[1]; ++y) {
+      const auto row = voxels.begin() + (z * shape[1] + y) * shape[2];
+      target = std::copy(row + box.begin[2], row + box.end[2], target);
+    }
+  voxels.erase(target, voxels.end());
 }
 
 }  // namespace m3d

@@ -19,8 +19,8 @@ void normalise_ct(std::span<float> voxels, const ChannelStatistics& statistics) 
   for (float& value : voxels) value = (std::clamp(value, low, high) - mean) / divisor;
 }
 
-void normalise_z_score(std::span<float> voxels, std::span<const std::int16_t> labels, bool inside_only) {
-  const auto counts = [&](std::size_t i) { return !inside_only || labels[i] >= 0; };
+void normalise_z_score(std::span<float> voxels, std::span<const std::uint8_t> inside) {
+  const auto counts = [&](std::size_t i) { return inside.empty() || inside[i] != 0; };
   double count = 0, sum = 0, squares = 0;
   for (std::size_t i = 0; i < voxels.size(); ++i)
     if (counts(i)) sum += voxels[i], ++count;
@@ -59,13 +59,13 @@ Normalisation normalisation_of(const std::string& channel_name) {
   return Normalisation::z_score;
 }
 
-void normalise(std::span<float> voxels, std::span<const std::int16_t> labels, Normalisation scheme,
-               const ChannelStatistics& statistics, bool inside_only) {
+void normalise(std::span<float> voxels, std::span<const std::uint8_t> inside, Normalisation scheme,
+               const ChannelStatistics& statistics) {
   switch (scheme) {
     case Normalisation::ct:
       return normalise_ct(voxels, statistics);
     case Normalisation::z_score:
-      return normalise_z_score(voxels, labels, inside_only);
+      return normalise_z_score(voxels, inside);
     case Normalisation::rescale_to_0_1:
       return rescale(voxels);
     case Normalisation::rgb_to_0_1:

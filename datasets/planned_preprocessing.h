@@ -12,7 +12,7 @@ struct PlannedPreparation {
 /// Axes of the plan's reader and transposition, crop to non-zero, normalisation, resampling, foreground locations. A 2D
 /// configuration keeps the spacing between slices. Throws UserError when the plan has another number of channels.
 PreparedCase prepare_case(const Dataset& dataset, const Plans& plans, const PlanConfiguration& configuration,
-                          const LoadedCase& loaded, const PlannedPreparation& options = {});
+                          LoadedCase loaded, const PlannedPreparation& options = {});
 
 /// The way from a file of this geometry to the plan's grid, for a crop that begins anywhere and has this shape (along
 /// the plan's axes).

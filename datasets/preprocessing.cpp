@@ -19,36 +19,16 @@ constexpr std::int64_t kLocationsPerClass = 10'000;
 // Cropping that removes a quarter or more means that the outside was blanked: statistics then leave it out (§3).
 constexpr double kMaskedBelow = 0.75;
 
-/// The voxels of a case along the axes in which it is prepared.
-struct CaseVoxels {
-  Shape3 shape{};
-  std::vector<ImageF> channels;
-  std::vector<std::int16_t> labels;  // empty: none
-};
-
-CaseVoxels along(const AxisMap& axes, const LoadedCase& loaded) {
-  CaseVoxels voxels;
-  const Geometry& geometry = loaded.channels.front().geometry;
-  voxels.shape = permuted(geometry.shape, axes.order);
-  for (const ImageF& channel : loaded.channels) {
-    ImageF turned{geometry, mapped(std::span<const float>(channel.voxels), geometry.shape, axes)};
-    turned.geometry.shape = voxels.shape;
-    voxels.channels.push_back(std::move(turned));
+/// Turns the case's voxels to the axes in which it is prepared. Its geometries stay those of the file.
+void turn(const AxisMap& axes, LoadedCase& loaded) {
+  if (axes.is_identity()) return;
+  const Shape3 shape = loaded.channels.front().geometry.shape;
+  for (ImageF& channel : loaded.channels) {
+    channel.voxels = mapped(std::span<const float>(channel.voxels), shape, axes);
+    channel.geometry.shape = permuted(shape, axes.order);
   }
   if (!loaded.labels.voxels.empty())
-    voxels.labels = mapped(std::span<const std::int16_t>(loaded.labels.voxels), geometry.shape, axes);
-  return voxels;
-}
-
-/// Labels in the box, with -1 for background outside the mask; 0 inside where the case has no label map.
-std::vector<std::int16_t> crop_labels(const std::vector<std::int16_t>& all, const Shape3& shape,
-                                      const std::vector<std::uint8_t>& mask, const Box& box) {
-  const auto inside = cropped(mask, shape, box);
-  std::vector<std::int16_t> labels =
-      all.empty() ? std::vector<std::int16_t>(inside.size(), 0) : cropped(all, shape, box);
-  for (std::size_t i = 0; i < labels.size(); ++i)
-    if (inside[i] == 0 && labels[i] == 0) labels[i] = -1;
-  return labels;
+    loaded.labels.voxels = mapped(std::span<const std::int16_t>(loaded.labels.voxels), shape, axes);
 }
 
 /// Draws locations of one class after the other from one generator (§4).
@@ -120,13 +100,14 @@ struct Preparation {
 
 class CasePreparation {
  public:
-  CasePreparation(const Dataset& dataset, const Preparation& how, const LoadedCase& loaded)
-      : dataset_(dataset), how_(how), loaded_(loaded) {}
+  CasePreparation(const Dataset& dataset, const Preparation& how, LoadedCase loaded)
+      : dataset_(dataset), how_(how), loaded_(std::move(loaded)) {}
 
   PreparedCase run() {
     prepared_.id = loaded_.id;
     prepared_.channels = std::ssize(loaded_.channels);
     prepared_.original = loaded_.channels.front().geometry;
+    turn(how_.axes, loaded_);
     crop_and_normalise();
     if (how_.plan) resample();
     draw_locations(dataset_, prepared_);
@@ -138,19 +119,36 @@ class CasePreparation {
 
  private:
   void crop_and_normalise() {
-    CaseVoxels turned;
-    if (!how_.axes.is_identity()) turned = along(how_.axes, loaded_);
-    const std::vector<ImageF>& channels = turned.channels.empty() ? loaded_.channels : turned.channels;
-    const Shape3 shape = channels.front().shape();
-    const auto mask = nonzero_mask(channels);
+    const Shape3 shape = loaded_.channels.front().shape();
+    std::vector<std::uint8_t> mask = nonzero_mask(loaded_.channels);
     const Box box = bounding_box(mask, shape);
     prepared_.shape = box.shape();
     prepared_.crop_begin = box.begin;
-    prepared_.labels = crop_labels(turned.channels.empty() ? loaded_.labels.voxels : turned.labels, shape, mask, box);
-    for (std::size_t c = 0; c < channels.size(); ++c) {
-      std::vector<float> voxels = cropped(channels[c].voxels, shape, box);
-      normalise(voxels, prepared_.labels, how_.normalisations[c], how_.statistics[c], how_.use_mask[c]);
-      prepared_.image.insert(prepared_.image.end(), voxels.begin(), voxels.end());
+    crop_in_place(mask, shape, box);
+    if (!loaded_.labels.voxels.empty()) {
+      prepared_.labels = std::move(loaded_.labels.voxels);
+      crop_in_place(prepared_.labels, shape, box);
+      mark_outside(mask);
+    }
+    if (std::find(how_.use_mask.begin(), how_.use_mask.end(), true) == how_.use_mask.end()) mask = {};
+    for (std::size_t c = 0; c < loaded_.channels.size(); ++c) {
+      std::vector<float> voxels = std::move(loaded_.channels[c].voxels);
+      crop_in_place(voxels, shape, box);
+      const std::span<const std::uint8_t> inside(mask);
+      normalise(voxels, how_.use_mask[c] ? inside : inside.first(0), how_.normalisations[c], how_.statistics[c]);
+      if (loaded_.channels.size() == 1)
+        prepared_.image = std::move(voxels);
+      else
+        prepared_.image.insert(prepared_.image.end(), voxels.begin(), voxels.end());
+    }
+  }
+
+  /// Background outside the mask becomes -1; what is labelled counts as inside.
+  void mark_outside(std::vector<std::uint8_t>& mask) {
+    for (std::size_t i = 0; i < mask.size(); ++i) {
+      std::int16_t& label = prepared_.labels[i];
+      if (mask[i] == 0 && label == 0) label = -1;
+      mask[i] = label >= 0;
     }
   }
 
@@ -164,7 +162,8 @@ class CasePreparation {
       return Resampling(grid.cropped_shape, prepared_.shape, grid.cropped_spacing_mm, grid.spacing_mm, rule);
     };
     resample_channels(resampling(how_.plan->image), static_cast<std::size_t>(voxel_count(grid.cropped_shape)));
-    prepared_.labels = resampling(how_.plan->labels).labels(prepared_.labels, how_.options.label_rule);
+    if (!prepared_.labels.empty())
+      prepared_.labels = resampling(how_.plan->labels).labels(prepared_.labels, how_.options.label_rule);
     prepared_.planned = grid;
   }
 
@@ -180,7 +179,7 @@ class CasePreparation {
 
   const Dataset& dataset_;
   const Preparation& how_;
-  const LoadedCase& loaded_;
+  LoadedCase loaded_;
   PreparedCase prepared_;
 };
 
@@ -194,15 +193,15 @@ std::vector<bool> channels_normalised_inside(const Dataset& dataset, const Finge
   return inside;
 }
 
-PreparedCase prepare_case(const Dataset& dataset, const Fingerprint& fingerprint, const LoadedCase& loaded) {
+PreparedCase prepare_case(const Dataset& dataset, const Fingerprint& fingerprint, LoadedCase loaded) {
   Preparation how{{}, {}, {}, fingerprint.channels};
   for (const std::string& channel : dataset.channel_names) how.normalisations.push_back(normalisation_of(channel));
   how.use_mask = channels_normalised_inside(dataset, fingerprint);
-  return CasePreparation(dataset, how, loaded).run();
+  return CasePreparation(dataset, how, std::move(loaded)).run();
 }
 
 PreparedCase prepare_case(const Dataset& dataset, const Plans& plans, const PlanConfiguration& configuration,
-                          const LoadedCase& loaded, const PlannedPreparation& options) {
+                          LoadedCase loaded, const PlannedPreparation& options) {
   if (loaded.channels.size() != configuration.normalisations.size())
     throw UserError(plans.where() + ": made for " + std::to_string(configuration.normalisations.size()) +
                     " channels; '" + loaded.id + "' has " + std::to_string(loaded.channels.size()));
@@ -212,7 +211,7 @@ PreparedCase prepare_case(const Dataset& dataset, const Plans& plans, const Plan
                         plans.intensities(),
                         &configuration,
                         options};
-  return CasePreparation(dataset, how, loaded).run();
+  return CasePreparation(dataset, how, std::move(loaded)).run();
 }
 
 PlannedGrid planned_grid(const Plans& plans, const PlanConfiguration& configuration, const Geometry& file,

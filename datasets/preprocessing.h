@@ -36,8 +36,8 @@ struct PlannedGrid {
   ResamplingRule logits;                        // for the way back
 };
 
-/// A case ready for patches. `image` is [C, D, H, W] float32, `labels` [D, H, W] with -1 outside the non-zero mask;
-/// `crop_begin`, `planned` and `original` lead back to the file's geometry.
+/// A case ready for patches. `image` is [C, D, H, W] float32, `labels` [D, H, W] with -1 outside the non-zero mask
+/// (empty where the case has no label map); `crop_begin`, `planned` and `original` lead back to the file's geometry.
 struct PreparedCase {
   std::string id;
   Shape3 shape{};
@@ -57,6 +57,7 @@ struct PreparedCase {
 std::vector<bool> channels_normalised_inside(const Dataset& dataset, const Fingerprint& fingerprint);
 
 /// At native spacing, with the z-score's statistics from inside the non-zero mask where cropping removed much.
-PreparedCase prepare_case(const Dataset& dataset, const Fingerprint& fingerprint, const LoadedCase& loaded);
+/// Works within the memory of `loaded`, channel by channel.
+PreparedCase prepare_case(const Dataset& dataset, const Fingerprint& fingerprint, LoadedCase loaded);
 
 }  // namespace m3d

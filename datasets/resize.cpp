@@ -34,23 +34,31 @@ struct Clip {
 /// Slices that a thread takes at once: few enough to share the work, many enough to reuse a SliceResizer's buffers.
 std::int64_t slice_grain(std::int64_t slices) { return std::max<std::int64_t>(1, slices / (4 * parallel_threads())); }
 
-/// Along the slowest axis: [n, columns] in double → `result` [new n, columns].
+/// Some columns of a volume's planes, all its rows.
+struct ColumnBlock {
+  std::int64_t rows, width;   // of the block
+  std::int64_t first, whole;  // where it begins, and the width of the volume
+};
+
+/// Along the slowest axis: the block's planes [n, rows, width] in double → its columns of `result` [new n, rows,
+/// whole].
 template <class Finish>
-void resize_columns(const std::vector<double>& planes, std::int64_t columns, const AxisTaps& axis, const Finish& finish,
-                    float* result) {
-  const std::int64_t step = columns_together(axis);
-  parallel_for((columns + step - 1) / step, 16, [&](std::int64_t begin, std::int64_t end) {
+void resize_columns(const std::vector<double>& planes, const ColumnBlock& block, const AxisTaps& axis,
+                    const Finish& finish, float* result) {
+  const std::int64_t step = columns_together(axis), steps = (block.width + step - 1) / step;
+  parallel_for(block.rows * steps, 16, [&](std::int64_t begin, std::int64_t end) {
     std::vector<double> lines(static_cast<std::size_t>(axis.padded() * step)), values(static_cast<std::size_t>(step));
-    for (std::int64_t first = begin * step; first < std::min(end * step, columns); first += step) {
-      const std::int64_t count = std::min(step, columns - first);
+    for (std::int64_t i = begin; i < end; ++i) {
+      const std::int64_t row = i / steps, x = i % steps * step, count = std::min(step, block.width - x);
       for (std::int64_t z = 0; z < axis.size; ++z) {
-        const auto from = planes.begin() + z * columns + first;
+        const auto from = planes.begin() + (z * block.rows + row) * block.width + x;
         std::copy(from, from + count, lines.begin() + (axis.front + z) * step);
       }
       pad_and_filter(lines.data(), step, count, axis);
       for (std::int64_t z = 0; z < axis.new_size; ++z) {
         combine_taps(lines.data(), step, count, axis, z, values.data());
-        std::transform(values.begin(), values.begin() + count, result + z * columns + first, finish);
+        std::transform(values.begin(), values.begin() + count,
+                       result + (z * block.rows + row) * block.whole + block.first + x, finish);
       }
     }
   });
@@ -101,24 +109,37 @@ Range range_of(const float* voxels, std::int64_t count) {
   return range;
 }
 
-void resize_volume(const float* voxels, const Shape3& shape, const Shape3& new_shape, int order, float* result) {
+void resize_volume(const float* voxels, const Shape3& shape, const Shape3& new_shape, int order, float* result,
+                   std::int64_t at_once) {
   const AxisTaps z(shape[0], new_shape[0], order), y(shape[1], new_shape[1], order), x(shape[2], new_shape[2], order);
   const Range range = range_of(voxels, voxel_count(shape));
   const Clip clip{range.low, range.high};
   const std::int64_t plane = shape[1] * shape[2], new_plane = new_shape[1] * new_shape[2];
-  std::vector<double> planes(z.is_identity() ? 0 : static_cast<std::size_t>(shape[0] * new_plane));
-  parallel_for(shape[0], slice_grain(shape[0]), [&](std::int64_t begin, std::int64_t end) {
-    SliceResizer resizer(y, x);
-    for (std::int64_t i = begin; i < end; ++i)
-      resizer.run(voxels + i * plane, [&](std::int64_t row, std::int64_t column, const double* values, std::int64_t n) {
-        const std::int64_t at = i * new_plane + row * new_shape[2] + column;
-        if (z.is_identity())
-          std::transform(values, values + n, result + at, clip);
-        else
-          std::copy(values, values + n, planes.begin() + at);
-      });
-  });
-  if (!z.is_identity()) resize_columns(planes, new_plane, z, clip, result);
+  const auto for_slices = [&](std::int64_t first, std::int64_t width, const auto& store) {
+    parallel_for(shape[0], slice_grain(shape[0]), [&](std::int64_t begin, std::int64_t end) {
+      SliceResizer resizer(y, x, first, width);
+      for (std::int64_t i = begin; i < end; ++i)
+        resizer.run(voxels + i * plane, [&](std::int64_t row, std::int64_t column, const double* values,
+                                            std::int64_t n) { store(i, row, column, values, n); });
+    });
+  };
+  if (z.is_identity()) {
+    for_slices(0, new_shape[2], [&](auto i, auto row, auto column, const double* values, std::int64_t n) {
+      std::transform(values, values + n, result + i * new_plane + row * new_shape[2] + column, clip);
+    });
+    return;
+  }
+  // A block of columns at a time: the planes in double are then a bounded part of the memory.
+  const std::int64_t columns = std::max<std::int64_t>(at_once / (shape[0] * new_shape[1]) / 16 * 16, 16);
+  std::vector<double> planes;
+  for (std::int64_t first = 0; first < new_shape[2]; first += columns) {
+    const ColumnBlock block{new_shape[1], std::min(columns, new_shape[2] - first), first, new_shape[2]};
+    planes.resize(static_cast<std::size_t>(shape[0] * block.rows * block.width));
+    for_slices(first, block.width, [&](auto i, auto row, auto column, const double* values, std::int64_t n) {
+      std::copy(values, values + n, planes.begin() + (i * block.rows + row) * block.width + column);
+    });
+    resize_columns(planes, block, z, clip, result);
+  }
 }
 
 void resize_slices(const float* voxels, const Shape3& shape, const Shape3& new_shape, int order, int order_z,
@@ -148,7 +169,8 @@ void resize_slices(const float* voxels, const Shape3& shape, const Shape3& new_s
   });
   if (!nearest)
     resize_columns(
-        planes, new_plane, z, [](double v) { return static_cast<float>(v); }, result);
+        planes, {new_shape[1], new_shape[2], 0, new_shape[2]}, z, [](double v) { return static_cast<float>(v); },
+        result);
 }
 
 }  // namespace m3d

@@ -132,15 +132,14 @@ class Ensemble {
 
   /// As each member prepares it; once where all do so in the same way.
   std::vector<std::shared_ptr<const PreparedCase>> prepare(const CaseFiles& files) const {
-    const LoadedCase loaded = load_case(dataset(), files);
+    LoadedCase loaded = load_case(dataset(), files);
     const bool alike = std::all_of(members_.begin(), members_.end(), [&](const Member& member) {
       return member.preparation == members_.front().preparation;
     });
     std::vector<std::shared_ptr<const PreparedCase>> prepared;
-    for (const Member& member : members_) {
-      prepared.push_back(std::make_shared<PreparedCase>(member.prepare(loaded)));
-      if (alike) break;
-    }
+    for (std::size_t i = 0; !alike && i + 1 < members_.size(); ++i)
+      prepared.push_back(std::make_shared<PreparedCase>(members_[i].prepare(loaded)));
+    prepared.push_back(std::make_shared<PreparedCase>(members_.back().prepare(std::move(loaded))));
     return prepared;
   }
 
@@ -151,9 +150,9 @@ class Ensemble {
     PredictionContext context;
     Json preparation;  // how images are prepared, to compare
 
-    PreparedCase prepare(const LoadedCase& loaded) const {
-      if (!context.plan) return prepare_case(context.dataset, context.fingerprint, loaded);
-      return prepare_case(context.dataset, context.plan->plans, context.plan->configuration, loaded);
+    PreparedCase prepare(LoadedCase loaded) const {
+      if (!context.plan) return prepare_case(context.dataset, context.fingerprint, std::move(loaded));
+      return prepare_case(context.dataset, context.plan->plans, context.plan->configuration, std::move(loaded));
     }
   };
 

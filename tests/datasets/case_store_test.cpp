@@ -198,7 +198,7 @@ TEST_CASE("a cache of another plan is refused, and rebuilt on request", "[case_s
   CaseProperties properties = properties_of(one);
   CaseWriter(cases, "first", {4, 4, 4}).write(one, properties);
   CHECK_THROWS_WITH(CaseStore(cases, "second"),
-                    Contains("another plan (first, wanted second)") && Contains("remove that folder"));
+                    Contains("another plan (first, wanted second)") && Contains("prepare --rebuild"));
   CHECK_THROWS_AS(CaseWriter(cases, "second", {4, 4, 4}), UserError);
   CHECK(CaseStore(cases, "first").ids().size() == 1);
   const CaseWriter rebuilt(cases, "second", {4, 4, 4}, true);

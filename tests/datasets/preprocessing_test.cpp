@@ -201,16 +201,16 @@ TEST_CASE("channel names choose the normalisation") {
 
   std::vector<float> ct{-1000, 0, 50, 3000};
   normalise(ct, {}, Normalisation::ct,
-            {.mean = 20, .standard_deviation = 10, .percentile_00_5 = -30, .percentile_99_5 = 120}, false);
+            {.mean = 20, .standard_deviation = 10, .percentile_00_5 = -30, .percentile_99_5 = 120});
   CHECK(ct == std::vector<float>{-5, -2, 3, 10});
   std::vector<float> scaled{-2, 0, 2};
-  normalise(scaled, {}, Normalisation::rescale_to_0_1, {}, false);
+  normalise(scaled, {}, Normalisation::rescale_to_0_1, {});
   CHECK(scaled == std::vector<float>{0, 0.5F, 1});
   std::vector<float> masked{7, 1, 3};
-  normalise(masked, std::vector<std::int16_t>{-1, 0, 1}, Normalisation::z_score, {}, true);
+  normalise(masked, std::vector<std::uint8_t>{0, 1, 1}, Normalisation::z_score, {});
   CHECK(masked == std::vector<float>{7, -1, 1});
   std::vector<float> constant{4, 4};
-  normalise(constant, {}, Normalisation::z_score, {}, false);
+  normalise(constant, {}, Normalisation::z_score, {});
   CHECK(constant == std::vector<float>{0, 0});
 }
 

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "common/random.h"
+#include "datasets/resize.h"
 #include "tests/catch.h"
 
 using namespace m3d;
@@ -118,5 +119,15 @@ TEST_CASE("neither voxels nor labels depend on the number of threads") {
     CHECK(cubic.image(noise(shape)) == image);
     CHECK(linear.labels(random_labels(shape, 5)) == labels);
     omp_set_num_threads(threads);
+  }
+}
+
+TEST_CASE("a volume resized in narrow blocks of columns has the same bits") {
+  const Shape3 shape{17, 20, 31}, other{23, 14, 45};
+  for (const int order : {0, 1, 3}) {
+    std::vector<float> whole(static_cast<std::size_t>(voxel_count(other))), blocks = whole;
+    resize_volume(noise(shape).data(), shape, other, order, whole.data());
+    resize_volume(noise(shape).data(), shape, other, order, blocks.data(), 1);
+    CHECK(whole == blocks);
   }
 }
