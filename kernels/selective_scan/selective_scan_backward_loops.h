@@ -36,6 +36,7 @@ struct Carried {
 /// A chunk in the backward.
 template <class T>
 struct BackwardChunk : Chunk<T> {
+  Vector<T> u[kChunk], raw_dt[kChunk];
   Vector<T> grad_out[kChunk];                    // of the output, before the gate
   Vector<T> grad_y[kChunk];                      // of y, inside the gate
   Vector<T> grad_dt_u[kChunk], grad_dt[kChunk];  // the latter in units of ln 2
@@ -255,8 +256,13 @@ template <class T, class S, class O>
 void backward_chunk(const Backward<T, S, O>& scan, const Place<T>& place, std::int64_t groups, Carried<T>* carried) {
   BackwardChunk<T> chunks[kGroupsPerUnit];
   for (std::int64_t k = 0; k < groups; ++k) {
-    load_chunk(scan, carried[k].group, place.rows, carried[k].bias, carried[k].skip, chunks[k]);
-    load_gradients(scan, carried[k].group, place.rows, chunks[k]);
+    BackwardChunk<T>& chunk = chunks[k];
+    load_chunk(scan, carried[k].group, place.rows, carried[k].bias, carried[k].skip, chunk,
+               [&](int t, Vector<T> u, Vector<T> raw_dt) {
+                 chunk.u[t] = u;
+                 chunk.raw_dt[t] = raw_dt;
+               });
+    load_gradients(scan, carried[k].group, place.rows, chunk);
   }
   for_each_block<kBackwardBlock>(scan.states, [&]<int block>(std::int64_t n) {
     if (scan.z.data)
