@@ -141,7 +141,7 @@ struct Chunk {
   Vector<T> dt[kChunk], dt_u[kChunk], y[kChunk];
 };
 
-/// keep(t, u, raw_dt) is told what the chunk does not hold. Tokens beyond the last step are the outermost one, so that
+/// keep(t, u) is told what the chunk does not hold. Tokens beyond the last step are the outermost one, so that
 /// whole fours or eights can be loaded.
 template <class T, class S, class Keep>
 M3D_INLINE void load_chunk(const Inputs<T, S>& in, const Group& group, const Rows<T>& rows, Vector<T> bias,
@@ -156,7 +156,7 @@ M3D_INLINE void load_chunk(const Inputs<T, S>& in, const Group& group, const Row
     for (int k = 0; k < together; ++k) {
       const int t = first + k;
       const Vector<T> u = load_as<T>(in.u.at(group.batch, rows.token[t]) + group.first, group.count);
-      keep(t, u, dt[k]);
+      keep(t, u);
       chunk.dt_u[t] = u;
       chunk.y[t] = skip * u;
     }

@@ -59,7 +59,7 @@ void forward_chunk(const Forward<T, S, O>& scan, const Group& group, std::int64_
     store_lanes(kept + n * scan.channels + group.first, state[n], group.count);
   Chunk<T> chunk;
   load_chunk(scan, group, rows, load_channels(scan.delta_bias, group), load_channels(scan.D, group), chunk,
-             [](int, Vector<T>, Vector<T>) {});
+             [](int, Vector<T>) {});
   for_each_block<kForwardBlock>(scan.states, [&]<int block>(std::int64_t n) {
     // Always inline: a function that only asks for memory looks to the compiler as if it did nothing.
     const auto prefetch_step = [&](int t) __attribute__((always_inline)) {
