@@ -36,7 +36,8 @@ struct Carried {
 /// A chunk in the backward.
 template <class T>
 struct BackwardChunk : Chunk<T> {
-  Vector<T> grad_out[kChunk];                    // of the output, before the gate
+  Vector<T> u[kChunk];
+  Vector<T> grad_out[kChunk];                    // of the output, before the gate; only with a gate
   Vector<T> grad_y[kChunk];                      // of y, inside the gate
   Vector<T> grad_dt_u[kChunk], grad_dt[kChunk];  // the latter in units of ln 2
 };
@@ -67,11 +68,10 @@ template <class T, class S, class O>
 M3D_INLINE void load_gradients(const Backward<T, S, O>& scan, const Group& group, const Rows<T>& rows,
                                BackwardChunk<T>& chunk) {
   for (int t = 0; t < rows.steps; ++t) {
-    chunk.grad_out[t] = load_as<T>(scan.grad_y.at(group.batch, rows.token[t]) + group.first, group.count);
-    chunk.grad_y[t] = chunk.grad_out[t];
-    if (scan.z.data)
-      chunk.grad_y[t] *= silu<T>(load_as<T>(scan.z.at(group.batch, rows.token[t]) + group.first, group.count));
-    chunk.grad_dt_u[t] = chunk.grad_dt[t] = Vector<T>{};
+    chunk.grad_y[t] = load_as<T>(scan.grad_y.at(group.batch, rows.token[t]) + group.first, group.count);
+    if (!scan.z.data) continue;
+    chunk.grad_out[t] = chunk.grad_y[t];
+    chunk.grad_y[t] *= silu<T>(load_as<T>(scan.z.at(group.batch, rows.token[t]) + group.first, group.count));
   }
 }
 
@@ -81,9 +81,10 @@ M3D_INLINE void recompute_block(const Backward<T, S, O>& scan, const Place<T>& p
                                 Recomputed<T, block>& states) {
   constexpr int together = block < kTogether ? block : kTogether;
   const Rows<T>& rows = place.rows;
-  Vector<T> h[block];
+  Vector<T> h[block], rate[block];
 #pragma GCC unroll 8
   for (int n = 0; n < block; ++n) {
+    rate[n] = in_register<T>(decay[n]);
     const std::int64_t row = (first_state + n) * scan.channels + group.first;
     states.h[0][n] = h[n] = load_lanes(place.kept + row, group.count);
     prefetch<false>(place.coming + row);
@@ -98,7 +99,7 @@ M3D_INLINE void recompute_block(const Backward<T, S, O>& scan, const Place<T>& p
     const Vector<T> dt = chunk.dt[t], dt_u = chunk.dt_u[t];
     Vector<T> a[block];
 #pragma GCC unroll 8
-    for (int n = 0; n < block; ++n) a[n] = dt * decay[n];
+    for (int n = 0; n < block; ++n) a[n] = dt * rate[n];
 #pragma GCC unroll 8
     for (int n = 0; n < block; n += together) exp2_all<T, together>(a + n);
 #pragma GCC unroll 8
@@ -151,9 +152,10 @@ M3D_INLINE void reverse_block(const Backward<T, S, O>& scan, const Place<T>& pla
                               const Carried<T>& carried, const Recomputed<T, block>& states, BackwardChunk<T>& chunk,
                               Shared<T, block>& shared) {
   const Rows<T>& rows = place.rows;
-  Vector<T> back[block], grad_decay[block], after[block];
+  Vector<T> back[block], grad_decay[block], after[block], decay[block];
 #pragma GCC unroll 8
   for (int n = 0; n < block; ++n) {
+    decay[n] = in_register<T>(carried.decay[first_state + n]);
     back[n] = carried.grad_state[first_state + n];
     grad_decay[n] = Vector<T>{};
     after[n] = states.h[rows.steps][n];
@@ -167,7 +169,11 @@ M3D_INLINE void reverse_block(const Backward<T, S, O>& scan, const Place<T>& pla
     const T* B = rows.B + t * scan.states + first_state;
     const T* C = rows.C + t * scan.states + first_state;
     const Vector<T> dt = chunk.dt[t], dt_u = chunk.dt_u[t], grad_y = chunk.grad_y[t];
-    Vector<T> grad_dt_u = chunk.grad_dt_u[t], grad_dt = chunk.grad_dt[t];
+    Vector<T> grad_dt_u{}, grad_dt{};
+    if (first_state > 0) {
+      grad_dt_u = chunk.grad_dt_u[t];
+      grad_dt = chunk.grad_dt[t];
+    }
     Vector<T>* terms = shared.B_and_C[t];
 #pragma GCC unroll 8
     for (int n = 0; n < block; ++n) {
@@ -179,7 +185,7 @@ M3D_INLINE void reverse_block(const Backward<T, S, O>& scan, const Place<T>& pla
       back[n] = g * states.a[t][n];
       const Vector<T> grad_exponent = back[n] * before;
       grad_decay[n] += grad_exponent * dt;
-      grad_dt += grad_exponent * carried.decay[first_state + n];
+      grad_dt += grad_exponent * decay[n];
       after[n] = before;
     }
     chunk.grad_dt_u[t] = grad_dt_u;
@@ -212,6 +218,17 @@ void backward_block(const Backward<T, S, O>& scan, const Place<T>& place, std::i
   }
 }
 
+/// d softplus(x) / dx = sigmoid(x) = 1 - exp(-softplus(x)), for `count` values of softplus, in place.
+template <class T, int count>
+M3D_INLINE void softplus_derivative_all(Vector<T>* dt) {
+  Vector<T> slope[count];
+#pragma GCC unroll 8
+  for (int k = 0; k < count; ++k) slope[k] = dt[k] * T(-kLog2OfE);
+  one_minus_exp2_all<T, count>(slope);
+#pragma GCC unroll 8
+  for (int k = 0; k < count; ++k) dt[k] = dt[k] > T(20) ? broadcast<T>(1) : slope[k];
+}
+
 /// From the gradients with respect to dt u, dt and y to those of the inputs.
 template <class T, class S, class O>
 void store_gradients(const Backward<T, S, O>& scan, const Place<T>& place, const BackwardChunk<T>& chunk,
@@ -219,20 +236,25 @@ void store_gradients(const Backward<T, S, O>& scan, const Place<T>& place, const
   const Group& group = carried.group;
   const bool add = place.pass > 0;
   Vector<T> grad_skip{}, grad_bias{};
-  for (int t = 0; t < place.rows.steps; ++t) {
-    const std::int64_t token = place.rows.token[t];
-    const Vector<T> u = chunk.u[t];
-    Vector<T> grad_delta = chunk.grad_dt[t] * T(kLogOf2) + chunk.grad_dt_u[t] * u;
-    if (scan.delta_softplus)
-      grad_delta = chunk.raw_dt[t] > T(20) ? grad_delta : grad_delta * sigmoid<T>(chunk.raw_dt[t]);
-    const Vector<T> grad_u = chunk.grad_dt_u[t] * chunk.dt[t] + carried.skip * chunk.grad_y[t];
-    grad_skip += chunk.grad_y[t] * u;
-    grad_bias += grad_delta;
-    put<T>(scan.grad_u, group, token, grad_u, add);
-    put<T>(scan.grad_delta, group, token, grad_delta, add);
-    if (scan.z.data) {
-      const Vector<T> z = load_as<T>(scan.z.at(group.batch, token) + group.first, group.count);
-      put<T>(scan.grad_z, group, token, chunk.grad_out[t] * chunk.y[t] * silu_derivative<T>(z), add);
+  for (int first = 0; first < place.rows.steps; first += kTogether) {
+    Vector<T> slope[kTogether];  // of delta, where dt is softplus of it
+    for (int k = 0; k < kTogether; ++k) slope[k] = chunk.dt[first + k];
+    if (scan.delta_softplus) softplus_derivative_all<T, kTogether>(slope);
+    for (int k = 0; k < kTogether && first + k < place.rows.steps; ++k) {
+      const int t = first + k;
+      const std::int64_t token = place.rows.token[t];
+      const Vector<T> u = chunk.u[t];
+      Vector<T> grad_delta = chunk.grad_dt[t] * T(kLogOf2) + chunk.grad_dt_u[t] * u;
+      if (scan.delta_softplus) grad_delta *= slope[k];
+      const Vector<T> grad_u = chunk.grad_dt_u[t] * chunk.dt[t] + carried.skip * chunk.grad_y[t];
+      grad_skip += chunk.grad_y[t] * u;
+      grad_bias += grad_delta;
+      put<T>(scan.grad_u, group, token, grad_u, add);
+      put<T>(scan.grad_delta, group, token, grad_delta, add);
+      if (scan.z.data) {
+        const Vector<T> z = load_as<T>(scan.z.at(group.batch, token) + group.first, group.count);
+        put<T>(scan.grad_z, group, token, chunk.grad_out[t] * chunk.y[t] * silu_derivative<T>(z), add);
+      }
     }
   }
   carried.grad_skip.add(grad_skip);
@@ -254,9 +276,15 @@ Carried<T> start_gradients(const Backward<T, S, O>& scan, const Group& group, Ve
 template <class T, class S, class O>
 void backward_chunk(const Backward<T, S, O>& scan, const Place<T>& place, std::int64_t groups, Carried<T>* carried) {
   BackwardChunk<T> chunks[kGroupsPerUnit];
+  for (const std::int64_t token : place.rows.coming) {
+    prefetch<true>(place.grad_BC + token * scan.states);
+    prefetch<true>(place.grad_BC + (scan.length + token) * scan.states);
+  }
   for (std::int64_t k = 0; k < groups; ++k) {
-    load_chunk(scan, carried[k].group, place.rows, carried[k].bias, carried[k].skip, chunks[k]);
-    load_gradients(scan, carried[k].group, place.rows, chunks[k]);
+    BackwardChunk<T>& chunk = chunks[k];
+    load_chunk(scan, carried[k].group, place.rows, carried[k].bias, carried[k].skip, chunk,
+               [&](int t, Vector<T> u) { chunk.u[t] = u; });
+    load_gradients(scan, carried[k].group, place.rows, chunk);
   }
   for_each_block<kBackwardBlock>(scan.states, [&]<int block>(std::int64_t n) {
     if (scan.z.data)
@@ -278,25 +306,35 @@ void store_carried(const Backward<T, S, O>& scan, const Carried<T>& carried) {
   store_lanes(scan.grad_delta_bias_parts + offset, carried.grad_bias.sum, group.count);
 }
 
-/// The groups of the unit take turns at each block of states, so that its B, C and their gradients stay near.
+/// Values of T that the backward keeps for one group.
+template <class T>
+std::int64_t carried_values(std::int64_t states) {
+  return static_cast<std::int64_t>(sizeof(Carried<T>) / sizeof(T)) + 4 * states * kLanes<T>;
+}
+
+/// Units take turns at each chunk, so that rows are read in longer pieces; within a unit, its groups at each block of
+/// states, so that B, C and their gradients stay near.
 template <class T, class S, class O>
-void backward(const Backward<T, S, O>& scan, std::int64_t batch, std::int64_t unit, T* memory) {
+void backward(const Backward<T, S, O>& scan, UnitRange range, T* memory) {
   const std::int64_t all = (scan.channels + kLanes<T> - 1) / kLanes<T>;
-  const std::int64_t first = unit * all / scan.units, groups = (unit + 1) * all / scan.units - first;
-  Place<T> place{batch, 0, 0, rows_in(memory, scan.states), nullptr, nullptr, nullptr};
-  place.grad_BC = scan.grad_BC_parts + (batch * scan.units + unit) * 2 * scan.length * scan.states;
-  Vector<T>* carried_memory = reinterpret_cast<Vector<T>*>(memory + row_values<T>(scan.states));
-  Carried<T> carried[kGroupsPerUnit];
+  const auto first_group = [&](std::int64_t unit) { return unit * all / scan.units; };
+  const std::int64_t first = first_group(range.first), groups = first_group(range.first + range.count) - first;
+  Place<T> place{range.batch, 0, 0, rows_in(memory, scan.states), nullptr, nullptr, nullptr};
+  auto* const carried = reinterpret_cast<Carried<T>*>(memory + row_values<T>(scan.states));
+  auto* const vectors = reinterpret_cast<Vector<T>*>(carried + groups);
   for (std::int64_t k = 0; k < groups; ++k)
-    carried[k] = start_gradients(scan, group_of(scan, batch, first + k), carried_memory + 4 * k * scan.states);
+    carried[k] = start_gradients(scan, group_of(scan, range.batch, first + k), vectors + 4 * k * scan.states);
   for (place.pass = 0; place.pass < scan.passes; ++place.pass) {
     for (std::int64_t k = 0; k < groups; ++k)
       load_states(scan.grad_last_state, scan, carried[k].group, carried[k].grad_state);
     for (place.index = scan.chunks() - 1; place.index >= 0; --place.index) {
-      load_rows(scan, batch, place.pass, place.index, -1, place.rows);
-      place.kept = scan.checkpoints + checkpoint_offset(scan, batch, place.pass, place.index);
+      load_rows(scan, range.batch, place.pass, place.index, -1, place.rows);
+      place.kept = scan.checkpoints + checkpoint_offset(scan, range.batch, place.pass, place.index);
       place.coming = place.kept - (place.index > 0 ? scan.states * scan.channels : 0);
-      backward_chunk(scan, place, groups, carried);
+      for (std::int64_t unit = range.first; unit < range.first + range.count; ++unit) {
+        place.grad_BC = scan.grad_BC_parts + (range.batch * scan.units + unit) * 2 * scan.length * scan.states;
+        backward_chunk(scan, place, first_group(unit + 1) - first_group(unit), carried + first_group(unit) - first);
+      }
     }
   }
   for (std::int64_t k = 0; k < groups; ++k) store_carried(scan, carried[k]);

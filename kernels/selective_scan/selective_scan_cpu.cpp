@@ -1,6 +1,6 @@
 // The selective scan on CPU: allocation, choice of the loops, division of the work. Forward, groups of channels do not
-// depend on each other, and a thread takes its groups together. Backward, a piece of work is a batch and a unit of a
-// few groups, whatever the number of threads; hence the same bits.
+// depend on each other; backward, units of a few groups do not, whatever the number of threads: hence the same bits. A
+// thread takes its groups or units together.
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
 
@@ -97,32 +97,43 @@ std::int64_t work_of_group(const Inputs<T, S>& in, int lanes) {
   return in.passes * in.length * in.states * lanes * 8;
 }
 
-template <class T, class S, class O>
-void forward_all(const Forward<T, S, O>& scan, const at::TensorOptions& options) {
-  // The states of the groups that take turns stay in the second-level cache.
-  constexpr std::int64_t cache_values = (256 << 10) / sizeof(T);
-  const auto& chosen = loops<T, S, O>();
-  const std::int64_t groups = groups_of(scan.channels, chosen.lanes);
-  const std::int64_t most = std::max<std::int64_t>(1, cache_values / (2 * scan.states * chosen.lanes));
-  for_each_piece(scan.batch * groups, work_of_group(scan, chosen.lanes), [&](std::int64_t begin, std::int64_t end) {
-    const at::Tensor memory = at::empty({chosen.memory_size(scan.states, std::min(most, groups))}, options);
+/// run(batch, first, count, memory) for the ranges of `per_batch` pieces (of `groups` groups each, at most) of every
+/// batch that a thread takes together: as many as keep their states in the second-level cache.
+template <class T, class S, class O, class Run>
+void for_each_range(const Inputs<T, S>& in, const Loops<T, S, O>& chosen, std::int64_t per_batch, std::int64_t groups,
+                    std::int64_t work, const at::TensorOptions& options, const Run& run) {
+  constexpr std::int64_t cache_values = (512 << 10) / sizeof(T);
+  const std::int64_t values = chosen.memory_size(in.states, groups);
+  const std::int64_t most = std::clamp<std::int64_t>(cache_values / values, 1, std::max<std::int64_t>(1, per_batch));
+  for_each_piece(in.batch * per_batch, work, [&](std::int64_t begin, std::int64_t end) {
+    const std::int64_t count = std::min(most, end - begin);
+    const at::Tensor memory = at::empty({chosen.memory_size(in.states, count * groups)}, options);
     for (std::int64_t next; begin < end; begin = next) {
-      const std::int64_t batch = begin / groups;
-      next = std::min({end, (batch + 1) * groups, begin + most});
-      chosen.forward(scan, {batch, begin % groups, next - begin}, memory.data_ptr<T>());
+      const std::int64_t batch = begin / per_batch;
+      next = std::min({end, (batch + 1) * per_batch, begin + most});
+      run(batch, begin % per_batch, next - begin, memory.data_ptr<T>());
     }
   });
+}
+
+template <class T, class S, class O>
+void forward_all(const Forward<T, S, O>& scan, const at::TensorOptions& options) {
+  const auto& chosen = loops<T, S, O>();
+  const std::int64_t work = work_of_group(scan, chosen.lanes);
+  for_each_range(scan, chosen, groups_of(scan.channels, chosen.lanes), 1, work, options,
+                 [&](auto batch, auto first, auto count, T* memory) {
+                   chosen.forward(scan, GroupRange{batch, first, count}, memory);
+                 });
 }
 
 template <class T, class S, class O>
 void backward_all(const Backward<T, S, O>& scan, const at::TensorOptions& options) {
   const auto& chosen = loops<T, S, O>();
   const std::int64_t work = work_of_group(scan, chosen.lanes) * kGroupsPerUnit * 2;
-  for_each_piece(scan.batch * scan.units, work, [&](std::int64_t begin, std::int64_t end) {
-    const at::Tensor memory = at::empty({chosen.memory_size(scan.states, kGroupsPerUnit)}, options);
-    for (std::int64_t i = begin; i < end; ++i)
-      chosen.backward(scan, i / scan.units, i % scan.units, memory.data_ptr<T>());
-  });
+  for_each_range(scan, chosen, scan.units, kGroupsPerUnit, work, options,
+                 [&](auto batch, auto first, auto count, T* memory) {
+                   chosen.backward(scan, UnitRange{batch, first, count}, memory);
+                 });
 }
 
 ForwardResult forward_cpu(const at::Tensor& u, const at::Tensor& delta, const at::Tensor& A, const at::Tensor& B,

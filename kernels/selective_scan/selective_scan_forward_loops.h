@@ -7,10 +7,10 @@ namespace m3d::selective_scan_loops::M3D_ISA {
 
 inline constexpr int kForwardBlock = 16;
 
-/// Carries `block` states through a chunk and adds their share of y.
-template <class T, int block, class EachStep>
-void advance_block(const Rows<T>& rows, std::int64_t states, std::int64_t first_state, Chunk<T>& chunk,
-                   const Vector<T>* decay, Vector<T>* state, const EachStep& each_step) {
+/// Carries `block` states through a chunk; put(t, y) takes y with their share added.
+template <class T, int block, class EachStep, class Put>
+void advance_block(const Rows<T>& rows, std::int64_t states, std::int64_t first_state, const Chunk<T>& chunk,
+                   const Vector<T>* decay, Vector<T>* state, const EachStep& each_step, const Put& put) {
   constexpr int together = block < kTogether ? block : kTogether;
   Vector<T> h[block];
 #pragma GCC unroll 16
@@ -34,7 +34,7 @@ void advance_block(const Rows<T>& rows, std::int64_t states, std::int64_t first_
         (n % 2 ? y_odd : y) += h[n] * C[n];
       }
     }
-    chunk.y[t] = y + y_odd;
+    put(t, y + y_odd);
   }
 #pragma GCC unroll 16
   for (int n = 0; n < block; ++n) state[n] = h[n];
@@ -42,16 +42,13 @@ void advance_block(const Rows<T>& rows, std::int64_t states, std::int64_t first_
 
 /// The gate multiplies the sum of the passes, in the last one.
 template <class T, class S, class O>
-void store_output(const Forward<T, S, O>& scan, const Group& group, std::int64_t pass, const Rows<T>& rows,
-                  const Chunk<T>& chunk) {
-  const bool gated = scan.z.data && pass == scan.passes - 1;
-  for (int t = 0; t < rows.steps; ++t) {
-    O* to = scan.y.at(group.batch, rows.token[t]) + group.first;
-    Vector<T> y = chunk.y[t];
-    if (pass > 0) y += load_as<T>(to, group.count);
-    if (gated) y *= silu<T>(load_as<T>(scan.z.at(group.batch, rows.token[t]) + group.first, group.count));
-    store_as<T>(to, y, group.count);
-  }
+M3D_INLINE void store_output(const Forward<T, S, O>& scan, const Group& group, std::int64_t pass, std::int64_t token,
+                             Vector<T> y) {
+  O* to = scan.y.at(group.batch, token) + group.first;
+  if (pass > 0) y += load_as<T>(to, group.count);
+  if (scan.z.data && pass == scan.passes - 1)
+    y *= silu<T>(load_as<T>(scan.z.at(group.batch, token) + group.first, group.count));
+  store_as<T>(to, y, group.count);
 }
 
 /// One group through one chunk. decay, state: [N].
@@ -61,7 +58,8 @@ void forward_chunk(const Forward<T, S, O>& scan, const Group& group, std::int64_
   for (std::int64_t n = 0; kept && n < scan.states; ++n)
     store_lanes(kept + n * scan.channels + group.first, state[n], group.count);
   Chunk<T> chunk;
-  load_chunk(scan, group, rows, load_channels(scan.delta_bias, group), load_channels(scan.D, group), chunk);
+  load_chunk(scan, group, rows, load_channels(scan.delta_bias, group), load_channels(scan.D, group), chunk,
+             [](int, Vector<T>) {});
   for_each_block<kForwardBlock>(scan.states, [&]<int block>(std::int64_t n) {
     // Always inline: a function that only asks for memory looks to the compiler as if it did nothing.
     const auto prefetch_step = [&](int t) __attribute__((always_inline)) {
@@ -70,9 +68,14 @@ void forward_chunk(const Forward<T, S, O>& scan, const Group& group, std::int64_
       prefetch_row<true>(scan.y, group, rows.coming[t]);
       if (kept && t < scan.states) prefetch<true>(kept + (scan.states + t) * scan.channels + group.first);
     };
-    advance_block<T, block>(rows, scan.states, n, chunk, decay + n, state + n, prefetch_step);
+    const auto put = [&](int t, Vector<T> y) __attribute__((always_inline)) {
+      if (n + block == scan.states)
+        store_output(scan, group, pass, rows.token[t], y);
+      else
+        chunk.y[t] = y;
+    };
+    advance_block<T, block>(rows, scan.states, n, chunk, decay + n, state + n, prefetch_step, put);
   });
-  store_output(scan, group, pass, rows, chunk);
 }
 
 /// The groups take turns at each chunk, so that memory is read in order and B, C stay near.

@@ -7,10 +7,10 @@
 namespace m3d::selective_scan_loops::M3D_ISA {
 namespace {
 
-/// Rows of B and C, and for every group the decay, the state or its gradient, and a compensated sum.
+/// Rows of B and C, and what the backward, which keeps more than the forward, has for every group.
 template <class T>
 std::int64_t memory_size(std::int64_t states, std::int64_t groups) {
-  return row_values<T>(states) + 4 * groups * states * kLanes<T>;
+  return row_values<T>(states) + groups * carried_values<T>(states);
 }
 
 }  // namespace

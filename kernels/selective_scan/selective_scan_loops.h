@@ -58,13 +58,18 @@ struct GroupRange {
   std::int64_t batch, first, count;
 };
 
+/// Neighbouring units of one batch.
+struct UnitRange {
+  std::int64_t batch, first, count;
+};
+
 /// The loops of one instruction set. Each call needs memory of its own, 64-byte aligned.
 template <class T, class S, class O>
 struct Loops {
   int lanes;                                                              // channels a group
   std::int64_t (*memory_size)(std::int64_t states, std::int64_t groups);  // in values of T
   void (*forward)(const Forward<T, S, O>&, GroupRange range, T* memory);
-  void (*backward)(const Backward<T, S, O>&, std::int64_t batch, std::int64_t unit, T* memory);
+  void (*backward)(const Backward<T, S, O>&, UnitRange range, T* memory);
 };
 
 // One table for each copy of the loops.

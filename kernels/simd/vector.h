@@ -174,6 +174,24 @@ M3D_INLINE void exp2_all(Vector<T>* x) {
   for (int k = 0; k < count; ++k) x[k] = scale<T>(p[k] * x[k] + T(1), whole[k]);
 }
 
+/// 1 - 2^x of `count` vectors at once, in place, for x <= 0: accurate relative to itself near zero too.
+template <class T, int count>
+M3D_INLINE void one_minus_exp2_all(Vector<T>* x) {
+  using Polynomial = Exp2Polynomial<T>;
+  Vector<T> p[count], power[count];
+#pragma GCC unroll 8
+  for (int k = 0; k < count; ++k) {
+    power[k] = scale<T>(broadcast<T>(1), split_whole<T>(x[k]));
+    p[k] = broadcast<T>(Polynomial::coefficient[Polynomial::terms - 1]);
+  }
+#pragma GCC unroll 16
+  for (int term = Polynomial::terms - 2; term >= 0; --term)
+#pragma GCC unroll 8
+    for (int k = 0; k < count; ++k) p[k] = p[k] * x[k] + Polynomial::coefficient[term];
+#pragma GCC unroll 8
+  for (int k = 0; k < count; ++k) x[k] = (T(1) - power[k]) - power[k] * (p[k] * x[k]);
+}
+
 template <class T>
 M3D_INLINE Vector<T> exp2(Vector<T> x) {
   exp2_all<T, 1>(&x);
