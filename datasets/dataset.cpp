@@ -15,6 +15,8 @@ namespace m3d {
 namespace fs = std::filesystem;
 namespace {
 
+constexpr const char* kPreprocessedLabels = "gt_segmentations";
+
 constexpr std::size_t kListed = 5;  // examples in a message
 
 void take(Dataset& dataset, const DatasetJson& json) {
@@ -64,6 +66,10 @@ std::string case_of_channel_file(const std::string& name, const std::string& end
   return digits && name[name.size() - tail] == '_' ? name.substr(0, name.size() - tail) : std::string();
 }
 
+bool is_preprocessed(const fs::path& folder) {
+  return fs::is_directory(folder / kPreprocessedLabels) && !fs::exists(folder / "imagesTr");
+}
+
 std::string channel_suffix(std::size_t channel) {
   std::string suffix = std::to_string(channel + 10000);
   suffix.front() = '_';
@@ -107,6 +113,16 @@ std::vector<CaseFiles> cases_by_list(const fs::path& folder, const DatasetJson& 
   return cases;
 }
 
+/// What nnU-Net's preprocessed folder says of its cases: their label maps.
+std::vector<CaseFiles> cases_by_labels(const fs::path& folder, const DatasetJson& json) {
+  std::vector<CaseFiles> cases;
+  for (const auto& entry : fs::directory_iterator(folder / kPreprocessedLabels))
+    if (const std::string name = entry.path().filename(); name.ends_with(json.file_ending) && name[0] != '.')
+      cases.push_back({name.substr(0, name.size() - json.file_ending.size()), {}, entry.path()});
+  std::sort(cases.begin(), cases.end(), [](const CaseFiles& a, const CaseFiles& b) { return a.id < b.id; });
+  return cases;
+}
+
 void require_files(const fs::path& folder, const std::vector<CaseFiles>& cases) {
   std::vector<std::string> missing;
   for (const auto& files : cases) {
@@ -120,7 +136,9 @@ void require_files(const fs::path& folder, const std::vector<CaseFiles>& cases) 
 }
 
 std::vector<CaseFiles> training_cases(const fs::path& folder, const DatasetJson& json) {
-  const auto cases = json.cases.is_object() ? cases_by_list(folder, json) : cases_by_name(folder, json);
+  const auto cases = is_preprocessed(folder)  ? cases_by_labels(folder, json)
+                     : json.cases.is_object() ? cases_by_list(folder, json)
+                                              : cases_by_name(folder, json);
   for (const CaseFiles& files : cases) require_case_id(files.id, (folder / "dataset.json").string());
   if (cases.empty())
     throw UserError("dataset folder " + folder.string() + " is empty: no imagesTr/<case>_0000" + json.file_ending +
@@ -158,6 +176,7 @@ Dataset read_dataset(const DatasetLocation& location) {
   const DatasetJson json = read_dataset_json(file);
   take(dataset, json);
   dataset.training = training_cases(dataset.folder, json);
+  dataset.preprocessed_only = is_preprocessed(dataset.folder);
   if (location.described) take_descriptor(dataset);
   if (dataset.ignore_label)
     log(LogLevel::warning, "dataset '" + dataset.name + "': voxels labelled 'ignore' are trained on as background");
@@ -216,7 +235,14 @@ Dataset describe_dataset(const std::string& name, const DataRoots& roots) {
   return dataset;
 }
 
+void require_raw(const Dataset& dataset, const std::string& why) {
+  if (!dataset.preprocessed_only) return;
+  throw UserError(why + ": of '" + dataset.name + "' only the preprocessed folder " + dataset.folder.string() +
+                  " is here; runs need a plan and its cases in there, or the raw data (nnUNet_raw, --data-root)");
+}
+
 LoadedCase load_case(const Dataset& dataset, const CaseFiles& files) {
+  require_raw(dataset, "case '" + files.id + "' has no images");
   LoadedCase loaded{files.id, {}, {}};
   for (const auto& channel : files.channels) {
     loaded.channels.push_back(read_image(channel));

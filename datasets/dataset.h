@@ -43,6 +43,7 @@ struct Dataset {
   double nsd_tolerance_mm = 1.0;
   SplitRules split_rules;
   bool embedded = false;            // a phantom of ours
+  bool preprocessed_only = false;   // `folder` is nnU-Net's preprocessed one: cases have labels and no channels
   std::vector<CaseFiles> training;  // sorted by id
 };
 
@@ -63,14 +64,17 @@ std::vector<std::string> dataset_names();
 Json dataset_descriptor(const std::string& name);
 
 /// Opens a dataset by command-line name (generating an embedded one that is not there yet), nnU-Net id ("218"), folder
-/// name ("Dataset218_…") or path. Checks dataset.json and that every listed case has all channels and its label.
-/// Throws UserError: unknown name (nearest one), data absent (where to get it, where to put it, the command that
-/// follows), broken or empty folder, missing channel file.
+/// name ("Dataset218_…") or path; where no root has the raw data, $nnUNet_preprocessed may. Checks dataset.json and
+/// that every listed case has all channels and its label. Throws UserError: unknown name (nearest one), data absent
+/// (where to get it, where to put it, the command that follows), broken or empty folder, missing channel file.
 Dataset open_dataset(const std::string& name, const DataRoots& roots);
 
 /// Metadata only, never generating or requiring data: classes, channels, groups, embedded. Where an embedded dataset
 /// has not been generated or a real one is absent, `training` is empty. Used by --dry-run for embedded datasets.
 Dataset describe_dataset(const std::string& name, const DataRoots& roots);
+
+/// Throws UserError, after `why`, where only a dataset's preprocessed folder is here.
+void require_raw(const Dataset& dataset, const std::string& why);
 
 /// Reads one case: image channels and label, all of one geometry. Throws UserError for different geometries, label
 /// values that dataset.json does not have, NaN or infinite voxels.

@@ -1,14 +1,10 @@
 #include "datasets/dataset_location.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstdlib>
-#include <memory>
-#include <thread>
 
 #include "common/atomic_file.h"
 #include "common/error.h"
-#include "common/interrupt.h"
 #include "common/log.h"
 #include "common/nearest_name.h"
 #include "datasets/descriptor.h"
@@ -32,8 +28,18 @@ std::vector<fs::path> folders_matching(const fs::path& root, const std::string& 
   return found;
 }
 
+/// Those with raw data, then the one with preprocessed data.
+std::vector<fs::path> all_roots(const DataRoots& roots) {
+  std::vector<fs::path> all = searched_roots(roots);
+  const char* preprocessed = std::getenv("nnUNet_preprocessed");
+  if (preprocessed != nullptr && *preprocessed != '\0') all.emplace_back(preprocessed);
+  return all;
+}
+
 fs::path find_described(const std::string& name, const DataRoots& roots) {
-  for (const auto& root : searched_roots(roots))
+  std::vector<fs::path> searched = searched_roots(roots);
+  if (!dataset_descriptor(name).value("embedded", false)) searched = all_roots(roots);
+  for (const auto& root : searched)
     for (const auto& pattern : folder_patterns(name))
       for (const auto& folder : folders_matching(root, pattern)) return folder;
   return {};
@@ -57,7 +63,7 @@ DatasetLocation location_of_folder(const fs::path& folder) {
 /// nnU-Net's id: Dataset218_… in the first root that has one.
 DatasetLocation locate_id(const std::string& digits, const DataRoots& roots) {
   const std::string prefix = "Dataset" + std::string(digits.size() < 3 ? 3 - digits.size() : 0, '0') + digits + "_";
-  for (const auto& root : searched_roots(roots)) {
+  for (const auto& root : all_roots(roots)) {
     std::vector<fs::path> found;
     std::error_code failure;
     for (const auto& entry : fs::directory_iterator(root, failure))
@@ -68,16 +74,15 @@ DatasetLocation locate_id(const std::string& digits, const DataRoots& roots) {
   }
   if (const auto name = described_dataset(digits))
     return {*name, true, dataset_descriptor(*name).value("embedded", false), {}};
-  throw UserError("no folder " + prefix + "… for --dataset " + digits +
-                  "; searched: " + listing(searched_roots(roots)));
+  throw UserError("no folder " + prefix + "… for --dataset " + digits + "; searched: " + listing(all_roots(roots)));
 }
 
 DatasetLocation locate_folder_name(const std::string& folder_name, const DataRoots& roots) {
-  for (const auto& root : searched_roots(roots))
+  for (const auto& root : all_roots(roots))
     if (fs::is_directory(root / folder_name)) return location_of_folder(root / folder_name);
   if (const std::string claimed = descriptor_of_folder(folder_name); !claimed.empty())
     return {claimed, true, dataset_descriptor(claimed).value("embedded", false), {}};
-  throw UserError("no folder " + folder_name + "; searched: " + listing(searched_roots(roots)));
+  throw UserError("no folder " + folder_name + "; searched: " + listing(all_roots(roots)));
 }
 
 }  // namespace

@@ -38,6 +38,10 @@ fs::path preprocessed_folder(const fs::path& dataset_folder) {
   return (raw.filename() == "nnUNet_raw" ? raw.parent_path() : raw) / kPreprocessed / folder.filename();
 }
 
+fs::path preprocessed_folder(const Dataset& dataset) {
+  return dataset.preprocessed_only ? dataset.folder : preprocessed_folder(dataset.folder);
+}
+
 Fingerprint dataset_fingerprint(const Dataset& dataset, const fs::path& folder) {
   const fs::path file = folder / kFingerprint;
   if (!folder.empty() && fs::exists(file)) return known_fingerprint(dataset, file);
@@ -60,6 +64,7 @@ void forget_plans(const fs::path& folder, Planner planner) {
 Plans dataset_plans(const Dataset& dataset, Planner planner, const fs::path& folder) {
   const fs::path file = plans_file(folder, planner);
   if (!folder.empty() && fs::exists(file)) return Plans::read(file);
+  require_raw(dataset, "there is no " + file.string());
   if (folder.empty()) return plan_experiment(planning_facts(dataset), dataset_fingerprint(dataset, {}), planner);
   require_writable(folder, kPreprocessed);
   const auto lock = lock_when_free(folder, "prepares " + dataset.name, [&] { return fs::exists(file); });
@@ -69,6 +74,7 @@ Plans dataset_plans(const Dataset& dataset, Planner planner, const fs::path& fol
 }
 
 Plans plans_of_headers(const Dataset& dataset, Planner planner) {
+  require_raw(dataset, "there is no " + plans_file(dataset.folder, planner).string());
   Fingerprint fingerprint;
   fingerprint.channels.resize(dataset.channel_names.size());
   for (const CaseFiles& files : dataset.training) {

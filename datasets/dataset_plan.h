@@ -10,7 +10,7 @@ namespace m3d {
 /// <root>/<folder of the dataset>. The root is $nnUNet_preprocessed; without it, a folder nnUNet_preprocessed beside
 /// the folder nnUNet_raw that holds the dataset, or within the holding folder where that has another name.
 std::filesystem::path preprocessed_folder(const std::filesystem::path& dataset_folder);
-inline std::filesystem::path preprocessed_folder(const Dataset& dataset) { return preprocessed_folder(dataset.folder); }
+std::filesystem::path preprocessed_folder(const Dataset& dataset);
 
 /// The fingerprint in `folder`, else extracted from all cases and, where `folder` is not empty, written there.
 Fingerprint dataset_fingerprint(const Dataset& dataset, const std::filesystem::path& folder);

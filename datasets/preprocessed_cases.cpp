@@ -128,6 +128,7 @@ std::vector<std::string> preprocess_cases(const Dataset& dataset, const Plans& p
     return !missing;
   };
   if (is_done()) return {};
+  require_raw(dataset, cases_folder.string() + " does not hold all cases");
   require_writable(folder, "nnUNet_preprocessed");
   const auto lock = lock_when_free(folder, "prepares " + dataset.name, is_done);
   if (!lock) return {};

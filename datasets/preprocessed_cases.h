@@ -33,7 +33,7 @@ std::vector<CaseFiles> cases_to_preprocess(const Dataset& dataset, const PlanCon
 CaseStore preprocessed_cases(const Plans& plans, const PlanConfiguration& configuration,
                              const std::filesystem::path& folder);
 
-/// A whole case of the store, with the way back to `file`, its first channel.
+/// A whole case of the store, with the way back to the grid of `file` (a channel or the label map).
 PreparedCase load_preprocessed(const CaseStore& store, const std::string& id,
                                const std::vector<std::vector<int>>& classes, const Plans& plans,
                                const PlanConfiguration& configuration, const std::filesystem::path& file);

@@ -173,6 +173,7 @@ void print_summary(const Dataset& dataset, const Preparation& preparation) {
 
 int run_prepare(const PrepareOptions& options) {
   const Dataset dataset = open_dataset(converted(options), {options.data_root, options.output});
+  require_raw(dataset, "there is nothing to prepare");
   Preparation preparation(options, dataset);
   preparation.run();
   if (options.json) {

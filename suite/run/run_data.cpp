@@ -51,6 +51,7 @@ Shape3 wanted_patch(const DataSettings& settings, const Dataset& dataset, const 
                     const std::optional<RunPlan>& plan) {
   if (settings.patch.size() == 3) return {settings.patch[0], settings.patch[1], settings.patch[2]};
   if (plan) return plan->patch();
+  require_raw(dataset, "data.plan is none");
   Shape3 patch = median_shape(dataset, training_ids);
   for (std::size_t axis = 0; axis < 3; ++axis) patch[axis] = std::min(patch[axis], kLargestPatch[axis]);
   return patch;
@@ -101,7 +102,8 @@ std::shared_ptr<const PreparedCase> FoldData::prepared(const std::string& id) {
   const CaseFiles& files = files_of(whole_, id);
   if (!plan_) return std::make_shared<PreparedCase>(prepare_case(dataset_, fingerprint_, load_case(whole_, files)));
   return std::make_shared<PreparedCase>(
-      load_preprocessed(store(), id, class_values_, plan_->plans, plan_->configuration, files.channels.front()));
+      load_preprocessed(store(), id, class_values_, plan_->plans, plan_->configuration,
+                        files.channels.empty() ? files.labels : files.channels.front()));
 }
 
 const CaseStore& FoldData::store() {

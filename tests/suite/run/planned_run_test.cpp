@@ -41,6 +41,16 @@ void change_json(const fs::path& file, const std::function<void(Json&)>& change)
   write_atomically(file, json.dump());
 }
 
+class EnvironmentVariable {
+ public:
+  EnvironmentVariable(const char* name, const std::string& value) : name_(name) { setenv(name, value.c_str(), 1); }
+  ~EnvironmentVariable() { unsetenv(name_); }
+  EnvironmentVariable(const EnvironmentVariable&) = delete;
+
+ private:
+  const char* name_;
+};
+
 /// Begun, and interrupted before it had a record.
 void forget_result(const fs::path& run) {
   fs::remove(run / "record.json");
@@ -80,6 +90,19 @@ TEST_CASE("A run by a plan trains on preprocessed cases and predicts in the file
     fs::remove(folder / "nnUNetPlans_3d_fullres" / "case_3.pkl");
     forget_result(run);
     CHECK_THROWS_WITH(execute(planned(), world.options()), Contains("case_3") && Contains("nnUNetv2_preprocess"));
+  }
+  SECTION("without the raw data the preprocessed folder suffices") {
+    fs::rename(dataset.folder, world.root / "elsewhere");
+    fs::remove_all(folder / "gt_segmentations");  // links to what is gone
+    fs::copy(world.root / "elsewhere" / "labelsTr", folder / "gt_segmentations");
+    const EnvironmentVariable preprocessed_root("nnUNet_preprocessed", folder.parent_path().string());
+    forget_result(run);
+    CHECK(execute(planned(), world.options()).done == 1);
+    CHECK(json_in(run / "record.json")["metrics"] == record["metrics"]);
+    CHECK_THROWS_WITH(execute(config(7), world.options()), Contains("only the preprocessed folder"));
+    fs::remove(folder / "nnUNetPlans_3d_fullres" / "case_0.b2nd");
+    forget_result(run);
+    CHECK_THROWS_WITH(execute(planned(), world.options()), Contains("does not hold all cases"));
   }
   SECTION("a run does not go on by another plan") {
     change_json(folder / "nnUNetPlans.json",
