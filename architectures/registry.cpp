@@ -5,6 +5,7 @@
 #include <mutex>
 #include <stdexcept>
 
+#include "architectures/onednn_kernels.h"
 #include "common/error.h"
 #include "common/nearest_name.h"
 
@@ -22,7 +23,10 @@ std::vector<Architecture>& architectures() {
 /// Families are registered on the first question instead of by static objects, which a linker may drop.
 const std::vector<Architecture>& all_architectures() {
   static std::once_flag once;
-  std::call_once(once, register_all_families);
+  std::call_once(once, [] {
+    register_onednn_kernels();
+    register_all_families();
+  });
   return architectures();
 }
 

@@ -20,6 +20,7 @@ struct Inputs {
   const T* weight;  // [width, C]
   const T* bias;    // [C] or null
   std::int64_t blocks() const { return (length + kBlock - 1) / kBlock; }
+  std::int64_t block_begin(std::int64_t block) const { return block * kBlock < length ? block * kBlock : length; }
 };
 
 template <class T, class S>
@@ -34,11 +35,11 @@ struct Backward : Inputs<T, S> {
   T* grad_parts;  // [B, blocks, width + 1, C]: of the weight, then of the bias
 };
 
-/// The loops of one instruction set.
+/// The loops of one instruction set. backward needs memory for [width - 1, C] values.
 template <class T, class S>
 struct Loops {
   void (*forward)(const Forward<T, S>&, std::int64_t batch, std::int64_t block);
-  void (*backward)(const Backward<T, S>&, std::int64_t batch, std::int64_t block);
+  void (*backward)(const Backward<T, S>&, std::int64_t batch, std::int64_t block, T* memory);
 };
 
 // One table for each copy of causal_conv1d_loops.cpp.

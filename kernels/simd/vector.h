@@ -211,21 +211,45 @@ M3D_INLINE Vector<T> absolute(Vector<T> x) {
   return x < T(0) ? -x : x;
 }
 
-/// 1 / (1 + exp(-x)), without overflow.
-template <class T>
-M3D_INLINE Vector<T> sigmoid(Vector<T> x) {
-  const Vector<T> e = exp<T>(-absolute<T>(x));
-  return (x < T(0) ? e : broadcast<T>(1)) / (T(1) + e);
+/// 1 / (1 + exp(-x)) of `count` vectors at once, in place, without overflow.
+template <class T, int count>
+M3D_INLINE void sigmoid_all(Vector<T>* x) {
+  Vector<T> e[count];
+#pragma GCC unroll 8
+  for (int k = 0; k < count; ++k) e[k] = absolute<T>(x[k]) * T(-kLog2OfE);
+  exp2_all<T, count>(e);
+#pragma GCC unroll 8
+  for (int k = 0; k < count; ++k) x[k] = (x[k] < T(0) ? e[k] : broadcast<T>(1)) / (T(1) + e[k]);
+}
+
+template <class T, int count>
+M3D_INLINE void silu_all(Vector<T>* x) {
+  Vector<T> s[count];
+#pragma GCC unroll 8
+  for (int k = 0; k < count; ++k) s[k] = x[k];
+  sigmoid_all<T, count>(s);
+#pragma GCC unroll 8
+  for (int k = 0; k < count; ++k) x[k] *= s[k];
+}
+template <class T, int count>
+M3D_INLINE void silu_derivative_all(Vector<T>* x) {
+  Vector<T> s[count];
+#pragma GCC unroll 8
+  for (int k = 0; k < count; ++k) s[k] = x[k];
+  sigmoid_all<T, count>(s);
+#pragma GCC unroll 8
+  for (int k = 0; k < count; ++k) x[k] = s[k] * (T(1) + x[k] * (T(1) - s[k]));
 }
 
 template <class T>
 M3D_INLINE Vector<T> silu(Vector<T> x) {
-  return x * sigmoid<T>(x);
+  silu_all<T, 1>(&x);
+  return x;
 }
 template <class T>
 M3D_INLINE Vector<T> silu_derivative(Vector<T> x) {
-  const Vector<T> s = sigmoid<T>(x);
-  return s * (T(1) + x * (T(1) - s));
+  silu_derivative_all<T, 1>(&x);
+  return x;
 }
 
 /// Coefficients of (log(1 + e) / e - 1) / e on [0, 1], lowest power first: minimax, relative error of the logarithm
