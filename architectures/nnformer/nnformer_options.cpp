@@ -1,22 +1,27 @@
+#include <algorithm>
+
+#include "architectures/family.h"
 #include "architectures/nnformer/nnformer_network.h"
 #include "common/error.h"
 
 namespace m3d {
 namespace {
 
-using Integers = std::vector<std::int64_t>;
 constexpr std::size_t kStages = 4;
 
-template <class Value>
-std::vector<Value> per_stage(const Json& options, const char* name) {
-  if (options.at(name).size() == kStages) return options.at(name).get<std::vector<Value>>();
-  throw UserError("option '" + std::string(name) + "' needs a value for each of the four stages, got " +
-                  options.at(name).dump());
+/// The values D, H, W of an option.
+Grid triple_of(const Json& options, const std::string& name) {
+  const auto values = integers_of(options, name, 3);
+  return {values[0], values[1], values[2]};
 }
 
-Grid triple(const Json& value, const std::string& name) {
-  if (value.size() == 3) return value.get<Grid>();
-  throw UserError("option '" + name + "' needs three values, D, H and W, got " + value.dump());
+/// The values D, H, W of each of the four stages.
+std::vector<Grid> triples_of(const Json& options, const std::string& name) {
+  const auto fits = [](const Json& triple) { return triple.size() == 3; };
+  const Json& given = options.at(name);
+  if (given.size() != kStages || !std::all_of(given.begin(), given.end(), fits))
+    throw UserError("option '" + name + "' needs D, H and W for each of the four stages, got " + given.dump());
+  return given.get<std::vector<Grid>>();
 }
 
 std::array<Grid, 2> stem_strides(NnFormerVariant variant, const Grid& patch) {
@@ -41,12 +46,9 @@ std::array<NnFormerStep, 3> steps_of(NnFormerVariant variant) {
 }
 
 std::vector<Grid> windows_of(NnFormerVariant variant, const Json& options) {
+  if (variant == NnFormerVariant::acdc) return triples_of(options, "window_size");
   std::vector<Grid> windows;
-  if (variant == NnFormerVariant::acdc)
-    for (const auto& window : per_stage<Integers>(options, "window_size"))
-      windows.push_back(triple(window, "window_size"));
-  else
-    for (const auto size : per_stage<std::int64_t>(options, "window_size")) windows.push_back({size, size, size});
+  for (const auto size : integers_of(options, "window_size", kStages)) windows.push_back({size, size, size});
   return windows;
 }
 
@@ -74,9 +76,9 @@ std::array<Grid, 4> grids_of(NnFormerVariant variant, const NetworkInput& input,
 
 /// The convolutions' strides are fixed, so that this option of the original's can only repeat them.
 void require_down_strides(const NetworkInput& input, const Json& options, const std::array<Grid, 4>& grids) {
-  const auto strides = per_stage<Integers>(options, "down_stride");
+  const auto strides = triples_of(options, "down_stride");
   for (std::size_t stage = 0; stage < kStages; ++stage) {
-    const Grid stride = triple(strides[stage], "down_stride");
+    const Grid& stride = strides[stage];
     for (int axis = 0; axis < 3; ++axis)
       if (stride[axis] < 1 || input.patch[axis] / stride[axis] != grids[stage][axis])
         throw UserError("option 'down_stride': stage " + std::to_string(stage) + " has " + Json(grids[stage]).dump() +
@@ -157,12 +159,12 @@ NnFormerConfig nnformer_config(NnFormerVariant variant, const NetworkInput& inpu
   NnFormerConfig config;
   config.channels = input.channels, config.classes = input.classes;
   config.embedding_dim = options.at("embedding_dim");
-  config.depths = per_stage<std::int64_t>(options, "depths");
-  config.encoder_heads = per_stage<std::int64_t>(options, "num_heads");
+  config.depths = integers_of(options, "depths", kStages);
+  config.encoder_heads = integers_of(options, "num_heads", kStages);
   config.decoder_heads = config.encoder_heads;
   // The tumour file drops the other end of the reversed list: its decoder has the heads of the stage below.
   if (variant == NnFormerVariant::tumor) config.decoder_heads.erase(config.decoder_heads.begin());
-  config.patch_size = triple(options.at("patch_size"), "patch_size");
+  config.patch_size = triple_of(options, "patch_size");
   config.stem_strides = stem_strides(variant, config.patch_size);
   config.steps = steps_of(variant);
   config.windows = windows_of(variant, options);
@@ -177,7 +179,7 @@ NnFormerConfig nnformer_config(NnFormerVariant variant, const NetworkInput& inpu
 }
 
 std::array<std::int64_t, 3> nnformer_divisors(NnFormerVariant variant, const Json& options) {
-  Grid divisors = triple(options.at("patch_size"), "patch_size");
+  Grid divisors = triple_of(options, "patch_size");
   for (int axis = 0; axis < 3; ++axis) divisors[axis] *= 8;
   if (variant == NnFormerVariant::acdc) divisors[0] = 2;
   return divisors;

@@ -1,3 +1,4 @@
+#include "architectures/family.h"
 #include "architectures/swin_unet/swin_unet_network.h"
 #include "common/error.h"
 
@@ -6,13 +7,6 @@ namespace {
 
 constexpr std::size_t kStages = 4;
 constexpr double kLargestRate = 0.99;
-
-std::vector<std::int64_t> per_stage(const Json& options, const char* name) {
-  const auto values = options.at(name).get<std::vector<std::int64_t>>();
-  if (values.size() == kStages) return values;
-  throw UserError("option '" + std::string(name) + "' needs a value for each of the four stages, got " +
-                  options.at(name).dump());
-}
 
 }  // namespace
 
@@ -64,7 +58,8 @@ SwinUnetConfig swin_unet_config(const NetworkInput& input, const Json& options) 
   config.patch_size = options.at("patch_size"), config.embed_dim = options.at("embed_dim");
   const std::int64_t scale = options.at("final_scale");
   config.final_scale = scale ? scale : config.patch_size;
-  config.depths = per_stage(options, "depths"), config.num_heads = per_stage(options, "num_heads");
+  config.depths = integers_of(options, "depths", kStages),
+  config.num_heads = integers_of(options, "num_heads", kStages);
   const std::int64_t window = options.at("window_size");
   config.block.windows = {{1, window, window}, WindowFit::shrink, 2};
   config.block.mask_in_state = true;

@@ -1,4 +1,5 @@
 #include "architectures/blocks/monai_norm.h"
+#include "architectures/family.h"
 #include "architectures/swin_unetr/swin_unetr_network.h"
 #include "common/error.h"
 
@@ -7,13 +8,6 @@ namespace {
 
 constexpr std::size_t kStages = 4;
 constexpr double kLargestRate = 0.99;
-
-std::vector<std::int64_t> per_stage(const Json& options, const char* name) {
-  const auto values = options.at(name).get<std::vector<std::int64_t>>();
-  if (values.size() == kStages) return values;
-  throw UserError("option '" + std::string(name) + "' needs a value for each of the four stages, got " +
-                  options.at(name).dump());
-}
 
 /// One value for all axes, or one for each.
 Grid window_of(const Json& options, int dimensions) {
@@ -81,7 +75,8 @@ SwinUnetrConfig swin_unetr_config(const NetworkInput& input, const Json& options
   config.feature_size = options.at("feature_size");
   if (config.feature_size % 12 != 0)
     throw UserError("option 'feature_size' must be a multiple of 12, got " + std::to_string(config.feature_size));
-  config.depths = per_stage(options, "depths"), config.num_heads = per_stage(options, "num_heads");
+  config.depths = integers_of(options, "depths", kStages),
+  config.num_heads = integers_of(options, "num_heads", kStages);
   config.block.windows = {window_of(options, config.dimensions), WindowFit::clamp, config.dimensions};
   config.block.mlp_names = {"linear1", "linear2"};
   config.block.checkpointed = options.at("use_checkpoint");

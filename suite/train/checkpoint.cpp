@@ -1,9 +1,15 @@
 #include "suite/train/checkpoint.h"
 
+#include <caffe2/serialize/inline_container.h>
 #include <torch/csrc/jit/serialization/pickle.h>
+#include <torch/csrc/jit/serialization/pickler.h>
 
+#include <cerrno>
+#include <cstring>
 #include <fstream>
-#include <sstream>
+#include <memory>
+#include <string>
+#include <vector>
 
 #include "architectures/network_state.h"
 #include "common/atomic_file.h"
@@ -56,11 +62,16 @@ torch::Tensor bytes_of(const torch::optim::Optimizer& optimiser) {
     found->second->serialize(one);
     archive.write(std::to_string(i), one);
   }
-  std::ostringstream stream;
-  archive.save_to(stream);
-  const std::string bytes = stream.str();
-  return torch::from_blob(const_cast<char*>(bytes.data()), {static_cast<std::int64_t>(bytes.size())}, torch::kUInt8)
-      .clone();
+  auto bytes = std::make_shared<std::string>();
+  std::size_t weights = 0;
+  for (const torch::Tensor& parameter : parameters) weights += parameter.nbytes();
+  bytes->reserve(3 * weights);  // address space only; growing would copy
+  archive.save_to([&](const void* data, std::size_t size) {
+    bytes->append(static_cast<const char*>(data), size);
+    return size;
+  });
+  return torch::from_blob(
+      bytes->data(), {static_cast<std::int64_t>(bytes->size())}, [bytes](void*) {}, torch::kUInt8);
 }
 
 /// Only the optimiser knows the type of its states: a step with zero gradients makes it create one for every parameter.
@@ -124,9 +135,30 @@ TrainingState state_of(const std::string& text, const std::string& hash) {
   return state;
 }
 
+/// As torch::jit::pickle_save, but tensor by tensor into the file: a large network's state does not lie in memory once
+/// more.
 void write_dictionary(const fs::path& file, const Dictionary& dictionary) {
-  const std::vector<char> bytes = torch::jit::pickle_save(dictionary);
-  write_atomically(file, std::string_view(bytes.data(), bytes.size()));
+  std::vector<char> pickled;
+  torch::jit::Pickler pickler(
+      [&](const char* data, std::size_t size) { pickled.insert(pickled.end(), data, data + size); });
+  pickler.protocol();
+  pickler.pushIValue(dictionary);
+  pickler.stop();
+  write_atomically(file, [&](const fs::path& temporary) {
+    std::ofstream stream(temporary, std::ios::binary);
+    caffe2::serialize::PyTorchStreamWriter writer([&](const void* data, std::size_t size) {
+      stream.write(static_cast<const char*>(data), static_cast<std::streamsize>(size));
+      return size;
+    });
+    for (std::size_t i = 0; i < pickler.tensorData().size(); ++i) {
+      const auto tensor = torch::jit::getWriteableTensorData(pickler.tensorData()[i]);
+      writer.writeRecord("data/" + std::to_string(i), tensor.data(), tensor.sizeInBytes());
+    }
+    writer.writeRecord("data.pkl", pickled.data(), pickled.size());
+    writer.writeEndOfFile();
+    stream.close();
+    if (!stream) throw RunError("cannot write " + file.string() + ": " + std::strerror(errno));
+  });
 }
 
 /// Opens `file` and lets `use` read it; whatever goes wrong is told with the file's name.

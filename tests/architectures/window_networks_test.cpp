@@ -181,7 +181,7 @@ TEST_CASE("options and patches that do not fit the window networks are refused w
   CHECK_THROWS_WITH(build("swin_unet", {1, 48, 64}, none), Catch::Contains("multiples of 64 always do"));
   CHECK_THROWS_WITH(build("swin_unet", {1, 96, 96}, {{"window_size", 4}}), Catch::Contains("windows of 4 x 4"));
   CHECK_NOTHROW(build("swin_unet", {1, 64, 64}, {{"window_size", 4}}));
-  CHECK_THROWS_WITH(build("swin_unet", {1, 64, 64}, {{"depths", {2, 2}}}), Catch::Contains("four stages"));
+  CHECK_THROWS_WITH(build("swin_unet", {1, 64, 64}, {{"depths", {2, 2}}}), Catch::Contains("'depths' needs 4 values"));
   CHECK_THROWS_WITH(build("swin_unet", {1, 64, 64}, {{"num_heads", {5, 1, 1, 1}}}), Catch::Contains("heads"));
   CHECK_THROWS_WITH(build("nnformer", {16, 32, 40}, none), Catch::Contains("[16,32,32]"));
   CHECK_THROWS_WITH(build("nnformer", {16, 32, 32}, {{"patch_size", {4, 4, 4}}}), Catch::Contains("[2, 4, 4]"));
