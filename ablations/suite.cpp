@@ -141,13 +141,18 @@ Recipe load_recipe(const std::string& name_or_file, const std::string& where) {
 Suite load_suite(const std::string& name_or_file, const std::string& where, const std::string& recipe) {
   LayeredYaml yaml;
   overlay_with_ancestors(yaml, find_file(name_or_file, "suite", "", where), {}, where);
+  return read_suite(yaml, recipe);
+}
+
+Suite read_suite(const LayeredYaml& yaml, const std::string& recipe) {
   yaml.require_known_keys(
       "", {"name", "description", "extends", "base", "axes", "architectures", "exclude", "seeds", "cost"});
   Suite suite;
   suite.name = checked_name(yaml);
   suite.description = yaml.text("/description");
   suite.cost = yaml.text_or_empty("/cost");
-  suite.recipe = recipe_values(yaml, "/base/recipe", recipe);
+  suite.recipe = yaml.has("/base/recipe") || recipe.empty() ? recipe_values(yaml, "/base/recipe", recipe)
+                                                            : load_recipe(recipe, "--recipe").settings;
   suite.base = own_values(yaml, "/base", {"recipe", "embedded"});
   suite.embedded_recipe = recipe_values(yaml, "/base/embedded/recipe", recipe);
   suite.embedded = own_values(yaml, "/base/embedded", {"recipe"});
