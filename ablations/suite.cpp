@@ -81,8 +81,12 @@ std::vector<Placed> placed_names(const LayeredYaml& yaml, const std::string& poi
 
 std::vector<AxisChoice> read_axis_choices(const LayeredYaml& yaml) {
   std::vector<AxisChoice> choices;
-  for (const auto& [name, values] : yaml.mapping("/axes").items())
-    choices.push_back({name, placed_names(yaml, "/axes/" + name), yaml.where("/axes/" + name)});
+  for (const auto& [name, values] : yaml.mapping("/axes").items()) {
+    const std::string where = yaml.where("/axes/" + name);
+    if (name.find_first_of("/~") != std::string::npos)  // what JSON pointers give a meaning
+      throw UserError(where + ": '" + name + "' is not the name of an axis (list axes shows them)");
+    choices.push_back({name, placed_names(yaml, "/axes/" + name), where});
+  }
   return choices;
 }
 

@@ -286,22 +286,20 @@ void stretched_plane(const float* plane, const Shape3& fine, const std::vector<s
           rows.data() + static_cast<std::size_t>(y.upper[i]) * width, y.weight[i], width, target + i * width);
 }
 
+/// One pass: each row changes places with its counterpart.
 template <class T>
 void mirror_values(std::span<T> values, const Shape3& shape, const std::array<bool, 3>& axes) {
-  const std::int64_t plane = shape[1] * shape[2];
-  if (axes[0])
-    for (std::int64_t z = 0; z < shape[0] / 2; ++z)
-      std::swap_ranges(values.begin() + z * plane, values.begin() + (z + 1) * plane,
-                       values.begin() + (shape[0] - 1 - z) * plane);
-  if (axes[1])
-    for (std::int64_t z = 0; z < shape[0]; ++z)
-      for (std::int64_t y = 0; y < shape[1] / 2; ++y) {
-        const auto row = values.begin() + z * plane + y * shape[2];
-        std::swap_ranges(row, row + shape[2], values.begin() + z * plane + (shape[1] - 1 - y) * shape[2]);
-      }
-  if (axes[2])
-    for (std::int64_t row = 0; row < shape[0] * shape[1]; ++row)
-      std::reverse(values.begin() + row * shape[2], values.begin() + (row + 1) * shape[2]);
+  const auto [depth, height, width] = shape;
+  for (std::int64_t z = 0; z < depth; ++z)
+    for (std::int64_t y = 0; y < height; ++y) {
+      const std::int64_t row = z * height + y;
+      const std::int64_t other = (axes[0] ? depth - 1 - z : z) * height + (axes[1] ? height - 1 - y : y);
+      if (other < row) continue;
+      const auto line = values.begin() + row * width, counterpart = values.begin() + other * width;
+      if (other > row) std::swap_ranges(line, line + width, counterpart);
+      if (axes[2]) std::reverse(line, line + width);
+      if (axes[2] && other > row) std::reverse(counterpart, counterpart + width);
+    }
 }
 
 }  // namespace

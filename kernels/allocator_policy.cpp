@@ -2,6 +2,7 @@
 
 #include <climits>
 #include <cstdlib>
+#include <initializer_list>
 #if defined(__GLIBC__)
 #include <malloc.h>
 #endif

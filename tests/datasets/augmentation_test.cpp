@@ -210,6 +210,23 @@ TEST_CASE("operations keep what they promise on constant and thin volumes", "[au
   for (const float value : small) CHECK(value == Approx(1.0F).epsilon(1e-6));
 }
 
+TEST_CASE("mirroring turns over the chosen axes, each for itself", "[augmentation]") {
+  const Shape3 shape = GENERATE(Shape3{3, 4, 5}, Shape3{2, 1, 4}, Shape3{1, 5, 3});
+  const int chosen = GENERATE(range(0, 8));
+  const std::array<bool, 3> axes{(chosen & 4) != 0, (chosen & 2) != 0, (chosen & 1) != 0};
+  const std::vector<float> before = ramp(shape);
+  std::vector<float> after = before;
+  mirror(after, shape, axes);
+  std::size_t i = 0;
+  for (std::int64_t z = 0; z < shape[0]; ++z)
+    for (std::int64_t y = 0; y < shape[1]; ++y)
+      for (std::int64_t x = 0; x < shape[2]; ++x, ++i) {
+        const std::int64_t from_z = axes[0] ? shape[0] - 1 - z : z, from_y = axes[1] ? shape[1] - 1 - y : y,
+                           from_x = axes[2] ? shape[2] - 1 - x : x;
+        REQUIRE(after[i] == before[static_cast<std::size_t>((from_z * shape[1] + from_y) * shape[2] + from_x)]);
+      }
+}
+
 TEST_CASE("turning by right angles and back moves voxels, nothing else", "[augmentation]") {
   const Shape3 shape{7, 7, 7};
   const std::vector<float> source = ramp(shape);
