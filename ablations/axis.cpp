@@ -84,15 +84,6 @@ std::vector<fs::path> yaml_files(const std::string& folder_of_data) {
   return files;
 }
 
-bool Axis::applies_to(const Architecture& architecture) const {
-  const auto matches = [&](const std::string& pattern) { return matches_pattern(pattern, architecture.name); };
-  if (std::none_of(architectures.begin(), architectures.end(), matches)) return false;
-  for (const auto& value : values)
-    for (const auto& [name, placed] : value.set)
-      if (name.starts_with("model.") && !architecture.options.has(name.substr(6))) return false;
-  return true;
-}
-
 std::vector<std::string> Axis::value_names() const {
   std::vector<std::string> names;
   for (const auto& value : values) names.push_back(value.value);

@@ -1,13 +1,15 @@
 #pragma once
 // An ablation axis: named values, each of which sets architecture options or settings. One YAML file an axis
 // (ablations/axes/<name>.yaml); adding an ablation needs nothing else.
+#include <filesystem>
 #include <string>
 #include <vector>
 
 #include "ablations/overrides.h"
-#include "architectures/registry.h"
 
 namespace m3d {
+
+struct Architecture;  // architectures/registry.h
 
 /// In a list of axis values: leave what the architecture and the suite's base say. The run records which value it is.
 inline constexpr const char* kAxisDefault = "default";

@@ -21,7 +21,7 @@ std::vector<OptionSpec> data_settings() {
       {"data.split", string, "",
        "folds by name (prepare and list datasets --json show them); empty: splits_final.json, else "
        "the dataset's standard"},
-      {"data.augmentation", string, "nnunet", "what else training patches undergo", {"none", "nnunet"}},
+      {"data.augmentation", string, "nnunet", "what else training patches undergo", {"none", "nnunet", "nnunet_v1"}},
       {"data.workers", integer, 2, "threads that draw batches ahead; any number draws the same", {}, 1, 64},
       {"data.max_classes", integer, 0, "keep only this many classes; 0: all", {}, 0},
       {"data.max_cases", integer, 0, "train on at most this many cases; 0: all", {}, 0},

@@ -81,8 +81,12 @@ std::vector<Placed> placed_names(const LayeredYaml& yaml, const std::string& poi
 
 std::vector<AxisChoice> read_axis_choices(const LayeredYaml& yaml) {
   std::vector<AxisChoice> choices;
-  for (const auto& [name, values] : yaml.mapping("/axes").items())
-    choices.push_back({name, placed_names(yaml, "/axes/" + name), yaml.where("/axes/" + name)});
+  for (const auto& [name, values] : yaml.mapping("/axes").items()) {
+    const std::string where = yaml.where("/axes/" + name);
+    if (name.find_first_of("/~") != std::string::npos)  // what JSON pointers give a meaning
+      throw UserError(where + ": '" + name + "' is not the name of an axis (list axes shows them)");
+    choices.push_back({name, placed_names(yaml, "/axes/" + name), where});
+  }
   return choices;
 }
 
@@ -141,13 +145,18 @@ Recipe load_recipe(const std::string& name_or_file, const std::string& where) {
 Suite load_suite(const std::string& name_or_file, const std::string& where, const std::string& recipe) {
   LayeredYaml yaml;
   overlay_with_ancestors(yaml, find_file(name_or_file, "suite", "", where), {}, where);
+  return read_suite(yaml, recipe);
+}
+
+Suite read_suite(const LayeredYaml& yaml, const std::string& recipe) {
   yaml.require_known_keys(
       "", {"name", "description", "extends", "base", "axes", "architectures", "exclude", "seeds", "cost"});
   Suite suite;
   suite.name = checked_name(yaml);
   suite.description = yaml.text("/description");
   suite.cost = yaml.text_or_empty("/cost");
-  suite.recipe = recipe_values(yaml, "/base/recipe", recipe);
+  suite.recipe = yaml.has("/base/recipe") || recipe.empty() ? recipe_values(yaml, "/base/recipe", recipe)
+                                                            : load_recipe(recipe, "--recipe").settings;
   suite.base = own_values(yaml, "/base", {"recipe", "embedded"});
   suite.embedded_recipe = recipe_values(yaml, "/base/embedded/recipe", recipe);
   suite.embedded = own_values(yaml, "/base/embedded", {"recipe"});

@@ -46,8 +46,11 @@ struct Suite {
 
 /// By name, or by path (anything that ends in .yaml). `extends` names another suite in the same way, a path being
 /// relative to the file that holds it. `recipe` (name or file, --recipe), unless empty, replaces the recipes that the
-/// suite names; what the suite itself sets stays. Throws UserError with file:line and the nearest valid name.
+/// suite names, or is laid below a suite that names none; what the suite itself sets stays. Throws UserError with
+/// file:line and the nearest valid name.
 Suite load_suite(const std::string& name_or_file, const std::string& where, const std::string& recipe = "");
+/// The same from a suite's layers, whatever they were read from.
+Suite read_suite(const LayeredYaml& yaml, const std::string& recipe = "");
 std::vector<std::string> suite_names();
 
 /// By name, or by path (anything that ends in .yaml). Throws UserError as above.

@@ -41,14 +41,28 @@ std::vector<float> draw_factors(double probability, double low, double high, std
   return factors;
 }
 
-std::optional<Matrix3> draw_spatial(const Shape3& patch, RandomStream& random) {
+/// Uniform over the whole range.
+std::vector<float> draw_plain_factors(double probability, double low, double high, std::int64_t channels,
+                                      RandomStream& random) {
+  std::vector<float> factors;
+  if (random.uniform() >= probability) return factors;
+  for (std::int64_t c = 0; c < channels; ++c) factors.push_back(static_cast<float>(random.uniform(low, high)));
+  return factors;
+}
+
+/// Above 1 shrinks. The earlier versions shrink as often as they enlarge.
+double draw_zoom(Augmentation kind, RandomStream& random) {
+  return kind == Augmentation::nnunet_v1 ? draw_factor(0.7, 1.4, random) : random.uniform(0.7, 1.4);
+}
+
+std::optional<Matrix3> draw_spatial(Augmentation kind, const Shape3& patch, RandomStream& random) {
   const bool rotate = random.uniform() < kRotation, scale = random.uniform() < kScaling;
   if (!rotate && !scale) return {};
   const double limit = largest_angle(patch);
   std::array<double, 3> angles{};
   if (rotate)
     for (double& angle : angles) angle = random.uniform(-limit, limit);
-  const double factor = scale ? random.uniform(0.7, 1.4) : 1;
+  const double factor = scale ? draw_zoom(kind, random) : 1;
   if (augments_slices(patch)) return planar_matrix(angles[2], factor);
   return spatial_matrix(angles, {factor, factor, factor});
 }
@@ -69,11 +83,14 @@ void augment_channel(const SampleAugmentation& augmentation, std::size_t c, cons
                      std::span<float> channel) {
   if (augmentation.noise_deviation > 0)
     add_gaussian_noise(channel, augmentation.noise_deviation, augmentation.noise_key + (std::uint64_t{c} << 40));
-  if (c < augmentation.blur.size() && augmentation.blur[c]) blur(channel, patch, *augmentation.blur[c]);
+  const bool earlier = augmentation.kind == Augmentation::nnunet_v1;
+  if (c < augmentation.blur.size() && augmentation.blur[c])
+    earlier ? blur_by_scipy(channel, patch, (*augmentation.blur[c])[0]) : blur(channel, patch, *augmentation.blur[c]);
   if (c < augmentation.brightness.size()) multiply_brightness(channel, augmentation.brightness[c]);
   if (c < augmentation.contrast.size()) change_contrast(channel, augmentation.contrast[c]);
   if (c < augmentation.low_resolution.size() && augmentation.low_resolution[c])
-    lower_resolution(channel, patch, *augmentation.low_resolution[c], augments_slices(patch));
+    (earlier ? lower_resolution_by_spline : lower_resolution)(channel, patch, *augmentation.low_resolution[c],
+                                                              augments_slices(patch));
   if (c < augmentation.inverted_gamma.size())
     change_gamma(channel, {.gamma = augmentation.inverted_gamma[c], .invert = true});
   if (c < augmentation.gamma.size()) change_gamma(channel, {.gamma = augmentation.gamma[c]});
@@ -104,17 +121,22 @@ Shape3 initial_patch_size(const Shape3& patch) {
   return size;
 }
 
-SampleAugmentation draw_augmentation(const Shape3& patch, std::int64_t channels, RandomStream& random) {
+SampleAugmentation draw_augmentation(Augmentation kind, const Shape3& patch, std::int64_t channels,
+                                     RandomStream& random) {
+  const bool earlier = kind == Augmentation::nnunet_v1;
   SampleAugmentation drawn;
-  drawn.spatial = draw_spatial(patch, random);
+  drawn.kind = kind;
+  drawn.spatial = draw_spatial(kind, patch, random);
   if (random.uniform() < kNoise) drawn.noise_deviation = static_cast<float>(random.uniform(0, 0.1));
   drawn.noise_key = random.next();
   drawn.blur = draw_for_channels<std::array<double, 3>>(kBlur, kBlurChannel, channels, random, [&] {
     std::array<double, 3> sigma{};
     for (double& one : sigma) one = random.uniform(0.5, 1);
+    if (earlier) sigma.fill(sigma[0]);
     return sigma;
   });
-  drawn.brightness = draw_factors(kBrightness, 0.75, 1.25, channels, random);
+  drawn.brightness = earlier ? draw_plain_factors(kBrightness, 0.75, 1.25, channels, random)
+                             : draw_factors(kBrightness, 0.75, 1.25, channels, random);
   drawn.contrast = draw_factors(kContrast, 0.75, 1.25, channels, random);
   drawn.low_resolution = draw_for_channels<double>(kLowResolution, kLowResolutionChannel, channels, random,
                                                    [&] { return random.uniform(0.5, 1); });

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/hash.h"
+#include "datasets/resize.h"
 #include "datasets/vector_clones.h"
 
 namespace m3d {
@@ -162,54 +163,76 @@ M3D_VECTOR_CLONES void combine(const float* const* rows, const float* weights, s
 
 // ---- Blur ---------------------------------------------------------------------------------------------------------
 
-/// Mirrors an index into [0, size) without repeating the edge.
-std::int64_t reflected(std::int64_t i, std::int64_t size) {
+/// How a line goes on beyond its ends: without its edge, or with it repeated.
+enum class Reflection { about_edge, with_edge };
+
+/// Mirrors an index into [0, size).
+std::int64_t reflected(std::int64_t i, std::int64_t size, Reflection reflection) {
   if (size == 1) return 0;
-  const std::int64_t period = 2 * (size - 1);
+  const std::int64_t extra = reflection == Reflection::with_edge ? 1 : 0;
+  const std::int64_t period = 2 * (size - 1 + extra);
   i = ((i % period) + period) % period;
-  return i < size ? i : period - i;
+  return i < size ? i : period - extra - i;
 }
 
-std::vector<float> gaussian_taps(double sigma, double truncate) {
-  const std::int64_t taps = blur_taps(sigma, truncate);
+/// A Gaussian's weights along an axis, and what it is applied to beyond the ends.
+struct Window {
   std::vector<float> weights;
+  Reflection reflection;
+  std::int64_t reach() const { return std::ssize(weights) / 2; }
+};
+
+Window gaussian_window(double sigma, std::int64_t taps, Reflection reflection) {
+  Window window{{}, reflection};
   double sum = 0;
   for (std::int64_t i = 0; i < taps; ++i) {
     const double x = (static_cast<double>(i) - static_cast<double>(taps - 1) / 2) / sigma;
-    weights.push_back(static_cast<float>(std::exp(-0.5 * x * x)));
-    sum += weights.back();
+    window.weights.push_back(static_cast<float>(std::exp(-0.5 * x * x)));
+    sum += window.weights.back();
   }
-  for (float& weight : weights) weight = static_cast<float>(weight / sum);
-  return weights;
+  for (float& weight : window.weights) weight = static_cast<float>(weight / sum);
+  return window;
 }
 
 /// Blurs along an axis of `lines` rows of `length` values each: source [lines, length] to target.
-void blur_lines(const float* source, std::int64_t lines, std::int64_t length, const std::vector<float>& weights,
-                float* target) {
-  const auto reach = static_cast<std::int64_t>(weights.size() / 2);
-  std::vector<const float*> rows(weights.size());
+void blur_lines(const float* source, std::int64_t lines, std::int64_t length, const Window& window, float* target) {
+  std::vector<const float*> rows(window.weights.size());
   for (std::int64_t line = 0; line < lines; ++line) {
-    for (std::size_t t = 0; t < weights.size(); ++t)
-      rows[t] = source + reflected(line + static_cast<std::int64_t>(t) - reach, lines) * length;
-    combine(rows.data(), weights.data(), weights.size(), static_cast<std::size_t>(length), target + line * length);
+    for (std::size_t t = 0; t < rows.size(); ++t)
+      rows[t] =
+          source + reflected(line + static_cast<std::int64_t>(t) - window.reach(), lines, window.reflection) * length;
+    combine(rows.data(), window.weights.data(), rows.size(), static_cast<std::size_t>(length), target + line * length);
   }
 }
 
 /// Blurs along the contiguous axis.
-void blur_rows(float* values, std::int64_t rows, std::int64_t length, const std::vector<float>& weights) {
-  const auto reach = static_cast<std::int64_t>(weights.size() / 2);
+void blur_rows(float* values, std::int64_t rows, std::int64_t length, const Window& window) {
+  const std::int64_t reach = window.reach();
   std::vector<float> padded(static_cast<std::size_t>(length + 2 * reach));
-  std::vector<const float*> shifted(weights.size());
-  for (std::size_t t = 0; t < weights.size(); ++t) shifted[t] = padded.data() + t;
+  std::vector<const float*> shifted(window.weights.size());
+  for (std::size_t t = 0; t < shifted.size(); ++t) shifted[t] = padded.data() + t;
   for (std::int64_t row = 0; row < rows; ++row) {
     float* line = values + row * length;
     std::copy(line, line + length, padded.begin() + reach);
     for (std::int64_t i = 1; i <= reach; ++i) {
-      padded[static_cast<std::size_t>(reach - i)] = line[reflected(-i, length)];
-      padded[static_cast<std::size_t>(reach + length - 1 + i)] = line[reflected(length - 1 + i, length)];
+      padded[static_cast<std::size_t>(reach - i)] = line[reflected(-i, length, window.reflection)];
+      padded[static_cast<std::size_t>(reach + length - 1 + i)] =
+          line[reflected(length - 1 + i, length, window.reflection)];
     }
-    combine(shifted.data(), weights.data(), weights.size(), static_cast<std::size_t>(length), line);
+    combine(shifted.data(), window.weights.data(), shifted.size(), static_cast<std::size_t>(length), line);
   }
+}
+
+void blur_axes(std::span<float> channel, const Shape3& shape, const std::array<Window, 3>& windows) {
+  const std::int64_t plane = shape[1] * shape[2];
+  std::vector<float> copy(channel.begin(), channel.end());
+  if (shape[0] > 1) blur_lines(copy.data(), shape[0], plane, windows[0], channel.data());
+  for (std::int64_t z = 0; z < shape[0] && shape[1] > 1; ++z) {
+    const auto from = channel.begin() + z * plane;
+    std::copy(from, from + plane, copy.begin());
+    blur_lines(copy.data(), shape[1], shape[2], windows[1], channel.data() + z * plane);
+  }
+  if (shape[2] > 1) blur_rows(channel.data(), shape[0] * shape[1], shape[2], windows[2]);
 }
 
 // ---- Resolution ---------------------------------------------------------------------------------------------------
@@ -263,22 +286,20 @@ void stretched_plane(const float* plane, const Shape3& fine, const std::vector<s
           rows.data() + static_cast<std::size_t>(y.upper[i]) * width, y.weight[i], width, target + i * width);
 }
 
+/// One pass: each row changes places with its counterpart.
 template <class T>
 void mirror_values(std::span<T> values, const Shape3& shape, const std::array<bool, 3>& axes) {
-  const std::int64_t plane = shape[1] * shape[2];
-  if (axes[0])
-    for (std::int64_t z = 0; z < shape[0] / 2; ++z)
-      std::swap_ranges(values.begin() + z * plane, values.begin() + (z + 1) * plane,
-                       values.begin() + (shape[0] - 1 - z) * plane);
-  if (axes[1])
-    for (std::int64_t z = 0; z < shape[0]; ++z)
-      for (std::int64_t y = 0; y < shape[1] / 2; ++y) {
-        const auto row = values.begin() + z * plane + y * shape[2];
-        std::swap_ranges(row, row + shape[2], values.begin() + z * plane + (shape[1] - 1 - y) * shape[2]);
-      }
-  if (axes[2])
-    for (std::int64_t row = 0; row < shape[0] * shape[1]; ++row)
-      std::reverse(values.begin() + row * shape[2], values.begin() + (row + 1) * shape[2]);
+  const auto [depth, height, width] = shape;
+  for (std::int64_t z = 0; z < depth; ++z)
+    for (std::int64_t y = 0; y < height; ++y) {
+      const std::int64_t row = z * height + y;
+      const std::int64_t other = (axes[0] ? depth - 1 - z : z) * height + (axes[1] ? height - 1 - y : y);
+      if (other < row) continue;
+      const auto line = values.begin() + row * width, counterpart = values.begin() + other * width;
+      if (other > row) std::swap_ranges(line, line + width, counterpart);
+      if (axes[2]) std::reverse(line, line + width);
+      if (axes[2] && other > row) std::reverse(counterpart, counterpart + width);
+    }
 }
 
 }  // namespace
@@ -306,18 +327,16 @@ std::int64_t blur_taps(double sigma, double truncate) {
 }
 
 void blur(std::span<float> channel, const Shape3& shape, const std::array<double, 3>& sigma, double truncate) {
-  const std::int64_t plane = shape[1] * shape[2];
-  std::vector<float> copy(channel.begin(), channel.end());
-  if (shape[0] > 1) blur_lines(copy.data(), shape[0], plane, gaussian_taps(sigma[0], truncate), channel.data());
-  if (shape[1] > 1) {
-    const std::vector<float> weights = gaussian_taps(sigma[1], truncate);
-    for (std::int64_t z = 0; z < shape[0]; ++z) {
-      const auto from = channel.begin() + z * plane;
-      std::copy(from, from + plane, copy.begin());
-      blur_lines(copy.data(), shape[1], shape[2], weights, channel.data() + z * plane);
-    }
-  }
-  if (shape[2] > 1) blur_rows(channel.data(), shape[0] * shape[1], shape[2], gaussian_taps(sigma[2], truncate));
+  const auto window = [&](double one) {
+    return gaussian_window(one, blur_taps(one, truncate), Reflection::about_edge);
+  };
+  blur_axes(channel, shape, {window(sigma[0]), window(sigma[1]), window(sigma[2])});
+}
+
+void blur_by_scipy(std::span<float> channel, const Shape3& shape, double sigma) {
+  const std::int64_t radius = static_cast<std::int64_t>(4 * sigma + 0.5);
+  const Window window = gaussian_window(sigma, 2 * radius + 1, Reflection::with_edge);
+  blur_axes(channel, shape, {window, window, window});
 }
 
 void multiply_brightness(std::span<float> channel, float factor) {
@@ -365,6 +384,14 @@ void lower_resolution(std::span<float> channel, const Shape3& shape, double scal
     const float* upper = coarse(z.upper[i], z.lower[i]);
     blend(lower, upper, z.weight[i], plane, channel.data() + i * plane);
   }
+}
+
+void lower_resolution_by_spline(std::span<float> channel, const Shape3& shape, double scale, bool keep_first_axis) {
+  const Shape3 low = lowered_shape(shape, scale, keep_first_axis);
+  if (low == shape) return;
+  std::vector<float> coarse(static_cast<std::size_t>(voxel_count(low)));
+  resize_volume(channel.data(), shape, low, 0, coarse.data());
+  resize_volume(coarse.data(), low, shape, 3, channel.data());
 }
 
 void change_gamma(std::span<float> channel, const GammaOptions& options) {

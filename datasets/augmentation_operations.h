@@ -19,6 +19,10 @@ void blur(std::span<float> channel, const Shape3& shape, const std::array<double
 /// Taps of that Gaussian: the odd whole number next to truncate * sigma + 0.5.
 std::int64_t blur_taps(double sigma, double truncate);
 
+/// SciPy's gaussian_filter: the same sigma along all axes, 2 int(4 sigma + 0.5) + 1 taps, reflected with the edge
+/// repeated.
+void blur_by_scipy(std::span<float> channel, const Shape3& shape, double sigma);
+
 void multiply_brightness(std::span<float> channel, float factor);
 
 /// Stretches the values about their mean; they stay within what their smallest and largest were.
@@ -28,6 +32,9 @@ void change_contrast(std::span<float> channel, float factor);
 Shape3 lowered_shape(const Shape3& shape, double scale, bool keep_first_axis);
 /// Samples the nearest voxels onto that coarser grid, and back by linear interpolation.
 void lower_resolution(std::span<float> channel, const Shape3& shape, double scale, bool keep_first_axis);
+
+/// The same with the cubic spline on the way back, clipped to the coarse grid's range (scikit-image's resize).
+void lower_resolution_by_spline(std::span<float> channel, const Shape3& shape, double scale, bool keep_first_axis);
 
 struct GammaOptions {
   float gamma = 1;

@@ -83,18 +83,16 @@ struct OpenCase {
   static void read_array(const BloscArray& array, const Shape3& begin, const Shape3& size, const PatchTarget& target,
                          T* output) {
     const Shape4 from{0, begin[0], begin[1], begin[2]}, box{array.shape()[0], size[0], size[1], size[2]};
-    if (std::is_same_v<Stored, T> && size == target.shape) return array.read(from, box, output);
-    std::vector<Stored> values(static_cast<std::size_t>(box[0] * voxel_count(size)));
-    array.read(from, box, values.data());
-    const Stored* next = values.data();
+    const auto& [depth, height, width] = target.shape;
+    T* first = output + (target.offset[0] * height + target.offset[1]) * width + target.offset[2];
+    if (std::is_same_v<Stored, T>) return array.read(from, box, first, {box[0], depth, height, width});
+    const auto values = std::make_unique_for_overwrite<Stored[]>(static_cast<std::size_t>(box[0] * voxel_count(size)));
+    array.read(from, box, values.get(), box);
+    const Stored* next = values.get();
     for (std::int64_t c = 0; c < box[0]; ++c)
       for (std::int64_t z = 0; z < size[0]; ++z)
         for (std::int64_t y = 0; y < size[1]; ++y, next += size[2])
-          std::copy(next, next + size[2],
-                    output +
-                        ((c * target.shape[0] + target.offset[0] + z) * target.shape[1] + target.offset[1] + y) *
-                            target.shape[2] +
-                        target.offset[2]);
+          std::copy(next, next + size[2], first + ((c * depth + z) * height + y) * width);
   }
 };
 

@@ -178,8 +178,6 @@ Dataset read_dataset(const DatasetLocation& location) {
   dataset.training = training_cases(dataset.folder, json);
   dataset.preprocessed_only = is_preprocessed(dataset.folder);
   if (location.described) take_descriptor(dataset);
-  if (dataset.ignore_label)
-    log(LogLevel::warning, "dataset '" + dataset.name + "': voxels labelled 'ignore' are trained on as background");
   return dataset;
 }
 

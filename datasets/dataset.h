@@ -15,6 +15,7 @@ namespace m3d {
 struct LabelClass {
   std::string name;
   std::vector<int> values;
+  bool listed = false;  // dataset.json gives the values in a list, be it of one: nnU-Net's names of regions follow that
 };
 
 struct CaseFiles {
@@ -37,7 +38,7 @@ struct Dataset {
   std::vector<LabelClass> classes;           // without background and ignore; by value, regions as in dataset.json
   bool region_based = false;                 // sigmoid per class instead of softmax over background + classes
   std::vector<int> regions_class_order;      // value painted for class i, in painting order (region-based only)
-  std::optional<int> ignore_label;           // unlabelled voxels; prepared cases hold -1 there, batches 0
+  std::optional<int> ignore_label;           // of voxels that nobody annotated; prepared cases and batches hold it
   std::string image_reader = "SimpleITKIO";  // of nnU-Net; decides the axes of planned cases
   std::map<std::string, std::vector<std::string>> groups;  // "anatomy" → class names; empty where none are named
   double nsd_tolerance_mm = 1.0;

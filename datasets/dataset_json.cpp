@@ -5,6 +5,7 @@
 
 #include "common/atomic_file.h"
 #include "common/error.h"
+#include "datasets/image_endings.h"
 
 namespace m3d {
 namespace {
@@ -50,7 +51,7 @@ void parse_labels(const Json& labels, const std::string& where, DatasetJson& res
       result.ignore_label = values.front();
     } else {
       result.region_based = result.region_based || values.size() > 1;
-      result.classes.push_back({name, values});
+      result.classes.push_back({name, values, value.is_array()});
     }
   }
   if (!background) throw UserError(where + R"(: 'labels' has no "background": 0; add it)");
@@ -96,8 +97,9 @@ DatasetJson parse_dataset_json(const Json& json, const std::string& where) {
   else
     order_plain_labels(where, result);
   if (const auto ending = json.find("file_ending"); ending != json.end()) {
-    if (*ending != ".nii.gz" && *ending != ".nii")
-      throw UserError(where + ": file_ending is " + ending->dump() + "; this program reads \".nii.gz\" and \".nii\"");
+    const auto& known = image_endings();
+    if (!ending->is_string() || std::find(known.begin(), known.end(), ending->get<std::string>()) == known.end())
+      throw UserError(where + ": file_ending is " + ending->dump() + "; this program reads " + Json(known).dump());
     result.file_ending = ending->get<std::string>();
   }
   if (const auto count = json.find("numTraining"); count != json.end() && count->is_number_integer())

@@ -117,6 +117,8 @@ std::vector<std::string> variant_folders(const std::string& plain, int offset, c
 
 void check_option(const YamlDocument& document, const std::string& option) {
   const std::string at = "/options/" + option;
+  if (option.find_first_of("/~") != std::string::npos)
+    throw UserError(document.where(at) + ": an option's name must not contain / or ~");
   require_known_keys(document, at, {"description", "default", "values"});
   const Json& content = document.root()["options"][option];
   const bool complete = content.contains("values") && content["values"].is_object() && content.contains("default") &&
@@ -124,8 +126,8 @@ void check_option(const YamlDocument& document, const std::string& option) {
                         content["values"].contains(content["default"].get<std::string>());
   if (!complete) throw UserError(document.where(at) + ": an option needs 'values' and a 'default' that is one of them");
   for (const auto& [value, overrides] : content["values"].items()) {
-    if (value.find_first_of("-:=,/") != std::string::npos)
-      throw UserError(document.where(at + "/values/" + value) + ": a value's name must not contain any of - : = , /");
+    if (value.find_first_of("-:=,/~") != std::string::npos)
+      throw UserError(document.where(at + "/values/" + value) + ": a value's name must not contain any of - : = , / ~");
     require_known_keys(document, at + "/values/" + value, kValueKeys);
   }
 }

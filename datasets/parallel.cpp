@@ -9,7 +9,16 @@
 
 namespace m3d {
 
-int parallel_threads() { return omp_in_parallel() != 0 ? 1 : std::max(1, omp_get_max_threads()); }
+namespace {
+
+thread_local bool serial_loops = false;
+
+}  // namespace
+
+SerialLoops::SerialLoops() : before_(serial_loops) { serial_loops = true; }
+SerialLoops::~SerialLoops() { serial_loops = before_; }
+
+int parallel_threads() { return serial_loops || omp_in_parallel() != 0 ? 1 : std::max(1, omp_get_max_threads()); }
 
 void parallel_for(std::int64_t count, std::int64_t grain,
                   const std::function<void(std::int64_t begin, std::int64_t end)>& body, int most_threads) {

@@ -12,6 +12,18 @@ namespace m3d {
 void parallel_for(std::int64_t count, std::int64_t grain,
                   const std::function<void(std::int64_t begin, std::int64_t end)>& body, int most_threads = 0);
 
+/// While it lives, parallel_for leaves all work to the thread that made it: for threads that are many already.
+class SerialLoops {
+ public:
+  SerialLoops();
+  ~SerialLoops();
+  SerialLoops(const SerialLoops&) = delete;
+  SerialLoops& operator=(const SerialLoops&) = delete;
+
+ private:
+  bool before_;
+};
+
 /// Threads that parallel_for would use here.
 int parallel_threads();
 

@@ -5,8 +5,9 @@
 #include <stdexcept>
 
 #include "common/random.h"
-#include "datasets/augmentation.h"
 #include "datasets/augmentation_operations.h"
+#include "datasets/cubic_transform.h"
+#include "datasets/parallel.h"
 
 namespace m3d {
 namespace {
@@ -104,7 +105,7 @@ struct Region {
   std::vector<std::int16_t> labels;
 };
 
-void sample_patch(const PatchSource& one, const Shape3& begin, const SpatialGrid& grid, const SampleTarget& target) {
+void sample_linearly(const PatchSource& one, const Shape3& begin, const SpatialGrid& grid, const SampleTarget& target) {
   thread_local Region region;
   const SourceBox touched = source_box(grid);
   Shape3 first{}, last{};
@@ -126,6 +127,19 @@ void sample_patch(const PatchSource& one, const Shape3& begin, const SpatialGrid
              {region.image.data(), region.labels.data(), box.padded(), {before, before, before}});
   sample_patch(grid, box, {region.image.data(), channels * voxels}, {region.labels.data(), voxels}, target.image,
                target.labels);
+}
+
+void sample_by_spline(const PatchSource& one, const Shape3& begin, const SpatialGrid& grid,
+                      const SampleTarget& target) {
+  thread_local Region region;
+  const SourceBox touched = cubic_source_box(grid);
+  const Shape3 size = touched.size();
+  const auto voxels = static_cast<std::size_t>(voxel_count(size));
+  region.image.assign(static_cast<std::size_t>(one.channels()) * voxels, 0.0F);
+  region.labels.resize(voxels);
+  const Shape3 first{begin[0] + touched.begin[0], begin[1] + touched.begin[1], begin[2] + touched.begin[2]};
+  copy_patch(one, first, size, {region.image, region.labels});
+  sample_patch_cubic(grid, touched, region.image, region.labels, target.image, target.labels);
 }
 
 /// The network's patch in the middle of the loader's (§7.1: start floor(size / 2) - patch / 2).
@@ -158,7 +172,7 @@ PatchSampler::PatchSampler(std::vector<std::shared_ptr<const PatchSource>> cases
     : cases_(std::move(cases)), options_(std::move(options)), seed_(seed) {
   if (cases_.empty() || options_.batch_size < 1 || voxel_count(options_.patch) < 1)
     throw std::logic_error("PatchSampler needs cases, a batch size and a patch");
-  loader_patch_ = options_.augmentation == Augmentation::nnunet ? initial_patch_size(options_.patch) : options_.patch;
+  loader_patch_ = options_.augmentation == Augmentation::none ? options_.patch : initial_patch_size(options_.patch);
 }
 
 PatchSampler::PatchSampler(const std::vector<std::shared_ptr<const PreparedCase>>& cases, Options options,
@@ -186,15 +200,19 @@ void PatchSampler::draw_sample(std::int64_t step, std::int64_t sample, Batch& ba
   const bool forced = static_cast<double>(sample) >= std::nearbyint(unforced);  // nearbyint: ties to even, as Python
   const Shape3 begin = draw_begin(one, loader_patch_, patch, forced, random);
   SampleAugmentation augmentation;
-  if (options_.augmentation == Augmentation::nnunet) {
+  if (options_.augmentation != Augmentation::none) {
     RandomStream values(seed_, "augmentation", index);
-    augmentation = draw_augmentation(patch, batch.channels, values);
+    augmentation = draw_augmentation(options_.augmentation, patch, batch.channels, values);
   }
   for (bool& axis : augmentation.mirrored) axis = options_.mirror && random.uniform() < 0.5;
-  if (augmentation.spatial)
-    sample_patch(one, begin, {*augmentation.spatial, patch, loader_patch_}, target);
-  else
+  const SerialLoops serial;  // samples are drawn by several threads
+  if (augmentation.spatial) {
+    const SpatialGrid grid{*augmentation.spatial, patch, loader_patch_};
+    const bool cubic = augmentation.kind == Augmentation::nnunet_v1;
+    cubic ? sample_by_spline(one, begin, grid, target) : sample_linearly(one, begin, grid, target);
+  } else {
     copy_patch(one, centred(begin, loader_patch_, patch), patch, target);
+  }
   augment_intensities(augmentation, patch, target.image);
   turn_over(patch, augmentation.mirrored, target);
   finish(options_.masked_channels, target);

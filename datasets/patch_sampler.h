@@ -3,6 +3,7 @@
 #include <memory>
 #include <vector>
 
+#include "datasets/augmentation.h"
 #include "datasets/patch_source.h"
 
 namespace m3d {
@@ -14,9 +15,6 @@ struct Batch {
   std::vector<float> image;
   std::vector<std::int16_t> labels;
 };
-
-/// What patches undergo besides mirroring: nothing, or nnU-Net v2's steps (augmentation.h).
-enum class Augmentation { none, nnunet };
 
 /// Draws patches from prepared cases. Sample j of step t follows from (seed, t, j) alone: no state to save, and any
 /// number of threads draws the same batches. Sample j is forced to contain foreground when

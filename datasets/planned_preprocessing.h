@@ -6,7 +6,6 @@ namespace m3d {
 
 struct PlannedPreparation {
   LabelRule label_rule = LabelRule::argmax;
-  bool keep_ignore_label = false;  // as nnU-Net stores it; else ignored voxels become -1
 };
 
 /// Axes of the plan's reader and transposition, crop to non-zero, normalisation, resampling, foreground locations. A 2D

@@ -135,7 +135,6 @@ std::vector<std::string> preprocess_cases(const Dataset& dataset, const Plans& p
   write_companions(dataset, folder);
   const CaseWriter writer(cases_folder, hash, chunked_for(configuration), options.rebuild);
   PreprocessingJob job;
-  job.preparation.keep_ignore_label = true;
   job.threads = options.threads;
   job.is_done = [&](const std::string& id) { return is_complete_case(cases_folder, id); };
   job.take = [&](const PreparedCase& prepared) { writer.write(prepared, properties_of(dataset, plans, prepared)); };

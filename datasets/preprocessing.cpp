@@ -111,9 +111,6 @@ class CasePreparation {
     crop_and_normalise();
     if (how_.plan) resample();
     draw_locations(dataset_, prepared_);
-    if (dataset_.ignore_label && !how_.options.keep_ignore_label)
-      std::replace(prepared_.labels.begin(), prepared_.labels.end(), static_cast<std::int16_t>(*dataset_.ignore_label),
-                   std::int16_t{-1});
     return std::move(prepared_);
   }
 

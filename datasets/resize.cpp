@@ -12,20 +12,6 @@ namespace {
 
 constexpr std::int64_t kSplinePadding = 12;  // SciPy's, before it prefilters an edge-extended line
 
-/// SciPy's weights: the last follows from the others, so that they add up to 1.
-void fill_weights(double fraction, std::int64_t taps, double* weights) {
-  const double y = fraction, z = 1 - fraction;
-  if (taps == 2) {
-    weights[0] = z;
-  } else if (taps == 4) {
-    weights[0] = z * z * z / 6;
-    weights[1] = (y * y * (y - 2) * 3 + 4) / 6;
-    weights[2] = (z * z * (z - 2) * 3 + 4) / 6;
-  }
-  weights[taps - 1] = 1;
-  for (std::int64_t t = 0; t + 1 < taps; ++t) weights[taps - 1] -= weights[t];
-}
-
 struct Clip {
   double low, high;
   float operator()(double value) const { return static_cast<float>(std::clamp(value, low, high)); }
@@ -72,6 +58,19 @@ std::pair<std::int64_t, std::int64_t> readers_of(const AxisTaps& axis, std::int6
 
 }  // namespace
 
+void spline_weights(double fraction, std::int64_t taps, double* weights) {
+  const double y = fraction, z = 1 - fraction;
+  if (taps == 2) {
+    weights[0] = z;
+  } else if (taps == 4) {
+    weights[0] = z * z * z / 6;
+    weights[1] = (y * y * (y - 2) * 3 + 4) / 6;
+    weights[2] = (z * z * (z - 2) * 3 + 4) / 6;
+  }
+  weights[taps - 1] = 1;
+  for (std::int64_t t = 0; t + 1 < taps; ++t) weights[taps - 1] -= weights[t];
+}
+
 double source_coordinate(std::int64_t index, std::int64_t size, std::int64_t new_size) {
   const double scale = static_cast<double>(size) / static_cast<double>(new_size);
   return (static_cast<double>(index) + 0.5) * scale - 0.5;
@@ -92,7 +91,7 @@ AxisTaps::AxisTaps(std::int64_t n, std::int64_t new_n, int order) : size(n), new
     if (!prefilter) at = std::clamp(at, 0.0, static_cast<double>(size - 1));
     const double below = std::floor(taps == 1 ? at + 0.5 : at);
     start.push_back(static_cast<std::int64_t>(below) + front - (taps == 4 ? 1 : 0));
-    fill_weights(at - below, taps, weights.data() + i * taps);
+    spline_weights(at - below, taps, weights.data() + i * taps);
   }
 }
 

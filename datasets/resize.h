@@ -13,6 +13,10 @@ namespace m3d {
 /// Where SciPy's zoom (grid mode) reads for output index i: (i + 0.5) * n_in / n_out - 0.5, rounded as it rounds.
 double source_coordinate(std::int64_t index, std::int64_t size, std::int64_t new_size);
 
+/// SciPy's B-spline weights of a sample `fraction` beyond a voxel: of 1 (taken whole), 2 (linear) or 4 (cubic) taps.
+/// The last follows from the others, so that they add up to 1.
+void spline_weights(double fraction, std::int64_t taps, double* weights);
+
 /// Output j of a line of `size` samples is the weighted sum of `taps` neighbours of the line, which is padded with its
 /// edge values and, for the cubic spline, prefiltered.
 struct AxisTaps {

@@ -19,7 +19,7 @@ void scale_line(double* __restrict line, std::int64_t count, double factor) {
   for (std::int64_t w = 0; w < count; ++w) line[w] *= factor;
 }
 
-/// c[0] of the causal recursion over a line of n samples that continues mirrored at both ends.
+/// c[0] of the causal recursion over a line of n samples that continues mirrored beyond both ends.
 void start_causal(double* lines, std::int64_t stride, std::int64_t count, std::int64_t n) {
   const double mirrored = std::pow(kPole, static_cast<double>(n));
   const std::int64_t terms = std::min(n, kSeriesTerms);
@@ -29,6 +29,19 @@ void start_causal(double* lines, std::int64_t stride, std::int64_t count, std::i
     for (std::int64_t i = 1; i < terms; ++i, power *= kPole)
       sum += power * (line[i * stride] + mirrored * line[(n - 1 - i) * stride]);
     lines[w] += sum * kPole / (1 - mirrored * mirrored);
+  }
+}
+
+/// The same where the end samples themselves are the mirrors.
+void start_causal_at_centres(double* lines, std::int64_t stride, std::int64_t count, std::int64_t n) {
+  const double mirrored = std::pow(kPole, static_cast<double>(n - 1));
+  const std::int64_t terms = std::min(n - 1, kSeriesTerms);
+  for (std::int64_t w = 0; w < count; ++w) {
+    const double* line = lines + w;
+    double sum = line[0] + mirrored * line[(n - 1) * stride], power = kPole;
+    for (std::int64_t i = 1; i < terms; ++i, power *= kPole)
+      sum += power * (line[i * stride] + mirrored * line[(n - 1 - i) * stride]);
+    lines[w] = sum / (1 - mirrored * mirrored);
   }
 }
 
@@ -65,9 +78,10 @@ void combine_two(const double* __restrict lines, std::int64_t stride, std::int64
   for (std::int64_t w = 0; w < count; ++w) result[w] = weights[0] * a[w] + weights[1] * b[w];
 }
 
+constexpr double kGain = 6;
+
 void filter(double* lines, std::int64_t stride, std::int64_t count, std::int64_t n) {
-  constexpr double gain = 6;
-  for (std::int64_t i = 0; i < n; ++i) scale_line(lines + i * stride, count, gain);
+  for (std::int64_t i = 0; i < n; ++i) scale_line(lines + i * stride, count, kGain);
   start_causal(lines, stride, count, n);
   run_causal(lines, stride, count, n, kPole);
   scale_line(lines + (n - 1) * stride, count, kPole / (kPole - 1));
@@ -82,6 +96,16 @@ void pad_and_filter(double* lines, std::int64_t stride, std::int64_t count, cons
   for (std::int64_t i = 0; i < axis.back; ++i)
     std::copy_n(row(axis.front + axis.size - 1), count, row(axis.front + axis.size + i));
   if (axis.prefilter) filter(lines, stride, count, axis.padded());
+}
+
+void filter_mirrored(double* lines, std::int64_t stride, std::int64_t count, std::int64_t n) {
+  if (n < 2) return;
+  for (std::int64_t i = 0; i < n; ++i) scale_line(lines + i * stride, count, kGain);
+  start_causal_at_centres(lines, stride, count, n);
+  run_causal(lines, stride, count, n, kPole);
+  double* last = lines + (n - 1) * stride;
+  for (std::int64_t w = 0; w < count; ++w) last[w] = (kPole * last[w - stride] + last[w]) * kPole / (kPole * kPole - 1);
+  run_anticausal(lines, stride, count, n, kPole);
 }
 
 void combine_taps(const double* lines, std::int64_t stride, std::int64_t count, const AxisTaps& axis,

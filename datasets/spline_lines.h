@@ -11,6 +11,10 @@ namespace m3d {
 /// into B-spline coefficients (half-sample-symmetric at the ends of the padded line), in place.
 void pad_and_filter(double* lines, std::int64_t stride, std::int64_t count, const AxisTaps& axis);
 
+/// Turns `count` lines of n samples into cubic B-spline coefficients in place: lines that continue mirrored about the
+/// centres of their first and last samples (SciPy's spline_filter, mode "mirror").
+void filter_mirrored(double* lines, std::int64_t stride, std::int64_t count, std::int64_t n);
+
 /// Output `index` of each of the lines.
 void combine_taps(const double* lines, std::int64_t stride, std::int64_t count, const AxisTaps& axis,
                   std::int64_t index, double* result);

@@ -120,6 +120,7 @@ void fill(Table& table, const Section& section, const std::vector<QuantityColumn
   }
   table.notes = section.setting_notes;
   table.notes.insert(table.notes.end(), section.mixed_recipes.begin(), section.mixed_recipes.end());
+  table.notes.insert(table.notes.end(), section.leaks.begin(), section.leaks.end());
   drop_zero_spreads(table);
   mark_best(table);
   choose_decimals(table);

@@ -140,6 +140,10 @@ void read_config(const fs::path& file, Run& run) {
   if (config.contains("architecture_family")) run.family = text_of(config, "architecture_family");
   if (config.contains("position")) run.position = config.at("position").get<std::int64_t>();
   if (config.contains("dataset_folder")) run.dataset_folder = text_of(config, "dataset_folder");
+  const Json split = object_or_empty(config, "split");
+  if (split.contains("name")) run.split = text_of(split, "name");
+  if (split.contains("leak")) run.leak = text_of(split, "leak");
+  run.leaking_patients = split.value("leaking_patients", run.leaking_patients);
   flatten(object_or_empty(config, "model"), "model", run.settings);
   flatten(object_or_empty(config, "settings"), "", run.settings);
   if (config.contains("precision")) run.settings["precision"] = plain_text(config.at("precision"));

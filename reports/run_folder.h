@@ -67,6 +67,9 @@ struct Run {
   Profile profile;
   std::map<std::string, std::string> provenance;
   std::filesystem::path dataset_folder;
+  std::string split;  // name of the split, from config.yaml
+  std::string leak;   // what it means that patients are on both sides of it; empty: none is
+  std::int64_t leaking_patients = 0;
   TrainingLog log;
   std::vector<ScanOrder> scan_orders;
 

@@ -164,6 +164,20 @@ std::string counted(std::size_t n, const std::string& noun) {
   return std::to_string(n) + " " + noun + (n == 1 ? "" : "s");
 }
 
+/// A published split may train on patients whom it validates with. Its numbers are not those of unseen patients.
+void note_leaks(Section& section) {
+  std::map<std::pair<std::string, std::string>, std::map<int, std::int64_t>> patients;  // split and leak → fold
+  for (const Run* run : section.all_runs())
+    if (!run->leak.empty()) patients[{run->split, run->leak}][run->fold] = run->leaking_patients;
+  for (const auto& [split, folds] : patients) {
+    Texts parts;
+    for (const auto& [fold, count] : folds)
+      parts.push_back(counted(static_cast<std::size_t>(count), "patient") + " in fold " + std::to_string(fold));
+    section.leaks.push_back("Leak: split " + split.first + " has the same patients in training and validation (" +
+                            join(parts, ", ") + "): " + split.second + ".");
+  }
+}
+
 }  // namespace
 
 std::string status_title(const std::string& status) { return status == "oom" ? "OOM" : status; }
@@ -200,6 +214,7 @@ std::vector<Section> sections_of(const std::vector<Run>& runs) {
     find_varied_axes(section);
     name_configurations(section);
     note_mixed_recipes(section);
+    note_leaks(section);
   }
   return sections;
 }

@@ -33,6 +33,7 @@ struct Section {
   std::vector<std::string> varied_axes;       // axes with more than one value; "architecture" first where it varies
   std::vector<std::string> setting_notes;     // what the variants are: "Settings A: train.epochs 12."
   std::vector<std::string> mixed_recipes;     // what else was not trained alike: "Mixed recipes: train.epochs is …"
+  std::vector<std::string> leaks;             // splits with patients on both sides: "Leak: split … has …"
   std::vector<std::string> classes, groups;   // in the records' order
 
   std::vector<const Run*> all_runs() const;

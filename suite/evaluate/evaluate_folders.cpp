@@ -5,30 +5,18 @@
 
 #include "common/error.h"
 #include "common/nearest_name.h"
+#include "datasets/image_endings.h"
 
 namespace m3d {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kEndings[] = {".nii.gz", ".nii"};
-
-/// Path of `<folder>/<id>` with the first ending that exists, else with the usual one.
-fs::path image_file(const fs::path& folder, const std::string& id) {
-  for (const char* ending : kEndings)
-    if (const fs::path file = folder / (id + ending); fs::exists(file)) return file;
-  return folder / (id + kEndings[0]);
-}
-
 std::vector<std::string> case_ids_of(const fs::path& folder) {
   std::set<std::string> ids;
   for (const auto& entry : fs::directory_iterator(folder)) {
-    const std::string name = entry.path().filename().string();
-    for (const std::string ending : kEndings)
-      if (name.size() > ending.size() && name.ends_with(ending)) {
-        ids.insert(name.substr(0, name.size() - ending.size()));
-        break;
-      }
+    const std::string name = entry.path().filename().string(), ending = image_ending(entry.path());
+    if (!ending.empty()) ids.insert(name.substr(0, name.size() - ending.size()));
   }
   return {ids.begin(), ids.end()};
 }
@@ -95,7 +83,7 @@ void add_label(const YamlDocument& document, const std::string& name, const Json
   if (name == "ignore") labels.ignore_label = values.front();
   if (name == "ignore" || values == std::vector<int>{0}) return;
   labels.region_based = labels.region_based || values.size() > 1;
-  labels.classes.push_back({name, values});
+  labels.classes.push_back({name, values, value.is_array()});
 }
 
 void add_groups(const YamlDocument& document, EvaluationLabels& labels) {
@@ -158,7 +146,9 @@ Evaluation evaluate_folders(const fs::path& predictions, const fs::path& referen
   require_folder(predictions, "predictions");
   require_folder(references, "references");
   const std::vector<std::string> ids = case_ids.empty() ? case_ids_of(references) : case_ids;
-  if (ids.empty()) throw UserError(references.string() + ": no references (.nii.gz or .nii files) in this folder");
+  if (ids.empty())
+    throw UserError(references.string() + ": no references in this folder; expected images whose names end in one of " +
+                    Json(image_endings()).dump());
   for (const std::string& id : ids) {
     require_file(image_file(references, id), "reference", id);
     require_file(image_file(predictions, id), "prediction", id);

@@ -38,9 +38,9 @@ struct Evaluation {
   std::vector<CaseEvaluation> cases;  // in the order of the ids
 };
 
-/// Evaluates `<id>.nii.gz` (or .nii) of both folders. Without `case_ids`: every reference, sorted by id.
-/// Throws UserError: a folder absent or without images, a case without prediction or reference (naming the file), other
-/// geometry than the reference, a label value that is not allowed.
+/// Evaluates `<id>.nii.gz` (or another ending of image_endings.h, each for itself) of both folders. Without `case_ids`:
+/// every reference, sorted by id. Throws UserError: a folder absent or without images, a case without prediction or
+/// reference (naming the file), other geometry than the reference, a label value that is not allowed.
 Evaluation evaluate_folders(const std::filesystem::path& predictions, const std::filesystem::path& references,
                             const EvaluationLabels& labels, const std::vector<std::string>& case_ids = {});
 

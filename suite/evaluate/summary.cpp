@@ -77,9 +77,10 @@ Json mean_row(const std::vector<Json>& rows, const Mean& mean) {
   return result;
 }
 
-/// "3", or for regions a Python tuple: "(1, 2, 3)", "(3,)".
+/// "3", or for regions a Python tuple as dataset.json lists them: "(1, 2, 3)", "(3,)"; "3" where it has no list.
 std::string label_key(const LabelClass& label_class, bool region_based) {
-  if (!region_based) return std::to_string(label_class.values.front());
+  if (!region_based || (label_class.values.size() == 1 && !label_class.listed))
+    return std::to_string(label_class.values.front());
   std::string text;
   for (const int value : label_class.values) text += (text.empty() ? "(" : ", ") + std::to_string(value);
   return text + (label_class.values.size() == 1 ? ",)" : ")");

@@ -15,13 +15,15 @@ std::string shape_text(const at::Tensor& tensor) { return c10::str(tensor.sizes(
 void check(const at::Tensor& logits, const at::Tensor& target, const LossOptions& options) {
   std::vector<std::int64_t> expected = logits.sizes().vec();
   if (!options.region_based && expected.size() > 1) expected.erase(expected.begin() + 1);
+  if (options.region_based && options.ignore_label && expected.size() > 1) ++expected[1];
   const bool right_type = options.region_based ? target.is_floating_point() : target.scalar_type() == at::kLong;
   if (logits.dim() != 5 || !logits.is_floating_point() || target.sizes() != expected || !right_type ||
       (!options.region_based && logits.size(1) < 2))
-    throw std::invalid_argument("segmentation_loss: logits " + shape_text(logits) + " and target " +
-                                shape_text(target) +
-                                (options.region_based ? "; expected [B, K, D, H, W] of floating types for both"
-                                                      : "; expected [B, K >= 2, D, H, W] and int64 [B, D, H, W]"));
+    throw std::invalid_argument(
+        "segmentation_loss: logits " + shape_text(logits) + " and target " + shape_text(target) +
+        (options.region_based ? "; expected [B, K, D, H, W] of floating types for both, with an "
+                                "ignore label one channel more for the target"
+                              : "; expected [B, K >= 2, D, H, W] and int64 [B, D, H, W]"));
 }
 
 }  // namespace

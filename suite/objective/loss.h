@@ -14,18 +14,23 @@ struct LossOptions {
   bool batch_dice = false;    // sums of the Dice part run over the batch before the quotient
   double dice_weight = 1;
   double cross_entropy_weight = 1;
-  std::optional<std::int64_t> ignore_label = {};  // voxels of this label count nowhere (softmax targets only)
+  /// Voxels of this label count nowhere. Softmax: a class index of the target. Regions: the target has one more channel
+  /// in the end, which is 1 at voxels of that label.
+  std::optional<std::int64_t> ignore_label = {};
 };
 
 /// The two parts of the loss before weighting, as plain numbers (for records and logs).
 struct LossParts {
-  double dice_loss = 0;      // minus the mean soft Dice; without background for softmax targets
-  double cross_entropy = 0;  // mean over voxels (softmax) or over all elements (regions)
+  double dice_loss = 0;  // minus the mean soft Dice; without background for softmax targets
+  /// Mean over voxels (softmax) or over all elements (regions); regions with an ignore label: the sum of the regions'
+  /// means over the voxels that count, as nnU-Net has it.
+  double cross_entropy = 0;
 };
 
 /// Weighted sum of both parts, a scalar of the logits' type (float32 for half types), differentiable in `logits`.
-/// `logits` [B, K, D, H, W]; `target` [B, D, H, W] class indices of int64, or [B, K, D, H, W] zeros and ones of a
-/// floating type for regions. Throws std::invalid_argument for other shapes and class indices outside [0, K).
+/// `logits` [B, K, D, H, W]; `target` [B, D, H, W] class indices of int64, or for regions [B, K, D, H, W] zeros and
+/// ones of a floating type (K + 1 channels with an ignore label). Throws std::invalid_argument for other shapes and
+/// class indices outside [0, K).
 at::Tensor segmentation_loss(const at::Tensor& logits, const at::Tensor& target, const LossOptions& options);
 LossParts segmentation_loss_parts(const at::Tensor& logits, const at::Tensor& target, const LossOptions& options);
 

@@ -8,6 +8,7 @@
 #include "common/error.h"
 #include "common/interrupt.h"
 #include "common/log.h"
+#include "datasets/image_endings.h"
 #include "datasets/planned_preprocessing.h"
 #include "suite/infer/cropped_logits.h"
 #include "suite/infer/export.h"
@@ -25,18 +26,18 @@ namespace m3d {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr const char* kFirstChannelEnding = "_0000.nii.gz";
+constexpr std::string_view kFirstChannel = "_0000";
 
-std::string channel_file_name(const std::string& id, std::size_t channel) {
+std::string channel_file_name(const std::string& id, std::size_t channel, const std::string& ending) {
   std::string number = std::to_string(channel);
   number.insert(0, 4 - std::min<std::size_t>(4, number.size()), '0');
-  return id + "_" + number + ".nii.gz";
+  return id + "_" + number + ending;
 }
 
-CaseFiles case_files(const fs::path& folder, const std::string& id, const Dataset& dataset) {
+CaseFiles case_files(const fs::path& folder, const std::string& id, const std::string& ending, const Dataset& dataset) {
   CaseFiles files{id, {}, {}};
   for (std::size_t channel = 0; channel < dataset.channel_names.size(); ++channel) {
-    files.channels.push_back(folder / channel_file_name(id, channel));
+    files.channels.push_back(folder / channel_file_name(id, channel, ending));
     if (!fs::exists(files.channels.back()))
       throw UserError("case '" + id + "' has no channel " + dataset.channel_names[channel] + ": " +
                       files.channels.back().string() + " is missing");
@@ -49,13 +50,16 @@ std::vector<CaseFiles> cases_in(const fs::path& folder, const Dataset& dataset) 
   if (!fs::is_directory(folder)) throw UserError("--input " + folder.string() + ": no such folder");
   std::map<std::string, CaseFiles> cases;
   for (const auto& entry : fs::directory_iterator(folder)) {
-    const std::string name = entry.path().filename().string();
-    if (!name.ends_with(kFirstChannelEnding)) continue;
-    const std::string id = name.substr(0, name.size() - std::string_view(kFirstChannelEnding).size());
-    cases.emplace(id, case_files(folder, id, dataset));
+    const std::string name = entry.path().filename().string(), ending = image_ending(entry.path());
+    const std::string stem = name.substr(0, name.size() - ending.size());
+    if (ending.empty() || stem.size() <= kFirstChannel.size() || !stem.ends_with(kFirstChannel)) continue;
+    const std::string id = stem.substr(0, stem.size() - kFirstChannel.size());
+    if (!cases.emplace(id, case_files(folder, id, ending, dataset)).second)
+      throw UserError("--input " + folder.string() + ": case '" + id + "' is there with two endings; keep one of them");
   }
   if (cases.empty())
-    throw UserError("--input " + folder.string() + ": no images; expected nnU-Net names like case_0000.nii.gz");
+    throw UserError("--input " + folder.string() + ": no images; expected nnU-Net names like case_0000.nii.gz (or " +
+                    Json(image_endings()).dump() + ")");
   std::vector<CaseFiles> sorted;
   for (auto& [id, files] : cases) sorted.push_back(std::move(files));
   return sorted;

@@ -9,9 +9,10 @@ namespace {
 
 using Loss = std::function<torch::Tensor(const std::vector<torch::Tensor>&, const torch::Tensor&)>;
 
-Loss loss_of(const TrainSettings& settings, bool region_based) {
+Loss loss_of(const TrainSettings& settings, const TargetSpec& targets) {
   LossOptions options;
-  options.region_based = region_based;
+  options.region_based = targets.region_based;
+  options.ignore_label = targets.ignored_index();
   options.batch_dice = settings.batch_dice;
   options.dice_weight = settings.dice_weight;
   options.cross_entropy_weight = settings.cross_entropy_weight;
@@ -26,8 +27,8 @@ DrawBatch sampler_of(const FoldData::Sources& cases, const PatchSampler::Options
 
 PatchSampler::Options training_patches(const DataSettings& settings, const FoldData& data, const Shape3& patch) {
   PatchSampler::Options options{patch, settings.batch_size, settings.foreground_fraction, settings.mirror};
-  if (settings.augmentation == "nnunet") {
-    options.augmentation = Augmentation::nnunet;
+  if (settings.augmentation != "none") {
+    options.augmentation = settings.augmentation == "nnunet" ? Augmentation::nnunet : Augmentation::nnunet_v1;
     options.masked_channels = data.masked_channels();
   }
   return options;
@@ -57,7 +58,7 @@ TrainingRecipe training_recipe(const RunConfig& config, const RunSettings& setti
     recipe.draw_validation = sampler_of(
         data.validation(), {patch, settings.data.batch_size, settings.data.validation_foreground_fraction, false},
         RandomStream(config.seed, "validation patches").next());
-  recipe.loss = loss_of(settings.train, data.dataset().region_based);
+  recipe.loss = loss_of(settings.train, target_spec_of(data.dataset()));
   recipe.make_optimiser = [json = train_json(config)](std::vector<torch::Tensor> parameters) {
     return make_optimiser(json, std::move(parameters));
   };
@@ -86,7 +87,7 @@ SpeedRequest speed_request(const RunConfig& config, const RunSettings& settings,
   request.seed = config.seed;
   request.device = config.device;
   request.precision = config.precision;
-  request.loss = loss_of(settings.train, region_based);
+  request.loss = loss_of(settings.train, {{}, region_based});
   request.make_optimiser = [json = train_json(config)](std::vector<torch::Tensor> parameters) {
     return make_optimiser(json, std::move(parameters));
   };

@@ -1,5 +1,5 @@
 // Patches a second of the training loader alone, from a folder of preprocessed cases:
-//   loader_benchmark FOLDER D,H,W BATCH_SIZE WORKERS BATCHES none|nnunet
+//   loader_benchmark FOLDER D,H,W BATCH_SIZE WORKERS BATCHES none|nnunet|nnunet_v1
 // Prints one JSON object. scripts/compare-loader runs it beside nnU-Net's own loader.
 #include <chrono>
 #include <cstdio>
@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "datasets/case_store.h"
+#include "kernels/allocator_policy.h"
 #include "suite/train/batch_loader.h"
 
 namespace m3d {
@@ -27,6 +28,7 @@ int run(const std::vector<std::string>& arguments) {
   for (const std::string& id : store.ids()) sources.push_back(store.source(id, classes));
   PatchSampler::Options options{.patch = shape_in(arguments.at(1)), .batch_size = std::stoll(arguments.at(2))};
   if (arguments.at(5) == "nnunet") options.augmentation = Augmentation::nnunet;
+  if (arguments.at(5) == "nnunet_v1") options.augmentation = Augmentation::nnunet_v1;
   const PatchSampler sampler(sources, options, 1);
   const std::int64_t workers = std::stoll(arguments.at(3)), batches = std::stoll(arguments.at(4));
   BatchLoader loader([&](std::int64_t step) { return sampler.draw(step); }, 0, workers + batches, workers);
@@ -43,8 +45,9 @@ int run(const std::vector<std::string>& arguments) {
 }  // namespace m3d
 
 int main(int argc, char** argv) try {
+  m3d::keep_freed_memory();  // as the program does
   if (argc == 7) return m3d::run({argv + 1, argv + argc});
-  std::fputs("usage: loader_benchmark FOLDER D,H,W BATCH_SIZE WORKERS BATCHES none|nnunet\n", stderr);
+  std::fputs("usage: loader_benchmark FOLDER D,H,W BATCH_SIZE WORKERS BATCHES none|nnunet|nnunet_v1\n", stderr);
   return 2;
 } catch (const std::exception& error) {
   std::fprintf(stderr, "loader_benchmark: %s\n", error.what());

@@ -6,12 +6,16 @@ namespace m3d {
 namespace {
 
 /// table[value] says whether (or as which index) a label value counts; values beyond it count as background.
-std::vector<std::int64_t> table_of(const std::vector<int>& values, std::int64_t entry) {
-  std::vector<std::int64_t> table(1, 0);
+void enter(const std::vector<int>& values, std::int64_t entry, std::vector<std::int64_t>& table) {
   for (const int value : values) {
     table.resize(std::max(table.size(), static_cast<std::size_t>(value) + 1), 0);
     table[static_cast<std::size_t>(value)] = entry;
   }
+}
+
+std::vector<std::int64_t> table_of(const std::vector<int>& values, std::int64_t entry) {
+  std::vector<std::int64_t> table(1, 0);
+  enter(values, entry, table);
   return table;
 }
 
@@ -27,12 +31,15 @@ void look_up(const std::vector<std::int16_t>& labels, std::size_t begin, std::si
 
 torch::Tensor region_targets(const Batch& batch, const TargetSpec& spec) {
   const auto [depth, height, width] = batch.patch;
-  torch::Tensor target = torch::zeros({batch.size, spec.channels(), depth, height, width});
+  std::vector<std::vector<int>> channels;
+  for (const LabelClass& region : spec.classes) channels.push_back(region.values);
+  if (spec.ignore_label) channels.push_back({*spec.ignore_label});
+  torch::Tensor target = torch::zeros({batch.size, std::ssize(channels), depth, height, width});
   const auto voxels = static_cast<std::size_t>(voxel_count(batch.patch));
   float* output = target.data_ptr<float>();
   for (std::size_t sample = 0; sample < static_cast<std::size_t>(batch.size); ++sample)
-    for (const LabelClass& region : spec.classes) {
-      look_up(batch.labels, sample * voxels, voxels, table_of(region.values, 1), output);
+    for (const std::vector<int>& values : channels) {
+      look_up(batch.labels, sample * voxels, voxels, table_of(values, 1), output);
       output += voxels;
     }
   return target;
@@ -40,12 +47,9 @@ torch::Tensor region_targets(const Batch& batch, const TargetSpec& spec) {
 
 torch::Tensor index_targets(const Batch& batch, const TargetSpec& spec) {
   std::vector<std::int64_t> table(1, 0);
-  for (std::size_t i = 0; i < spec.classes.size(); ++i) {
-    const std::vector<std::int64_t> one = table_of(spec.classes[i].values, static_cast<std::int64_t>(i) + 1);
-    table.resize(std::max(table.size(), one.size()), 0);
-    for (std::size_t value = 0; value < one.size(); ++value)
-      if (one[value] != 0) table[value] = one[value];
-  }
+  for (std::size_t i = 0; i < spec.classes.size(); ++i)
+    enter(spec.classes[i].values, static_cast<std::int64_t>(i) + 1, table);
+  if (spec.ignore_label) enter({*spec.ignore_label}, *spec.ignored_index(), table);
   const auto [depth, height, width] = batch.patch;
   torch::Tensor target = torch::empty({batch.size, depth, height, width}, torch::kInt64);
   look_up(batch.labels, 0, batch.labels.size(), table, target.data_ptr<std::int64_t>());
@@ -70,7 +74,9 @@ Dataset with_first_classes(Dataset dataset, std::int64_t count) {
   return dataset;
 }
 
-TargetSpec target_spec_of(const Dataset& dataset) { return {dataset.classes, dataset.region_based}; }
+TargetSpec target_spec_of(const Dataset& dataset) {
+  return {dataset.classes, dataset.region_based, dataset.ignore_label};
+}
 
 torch::Tensor image_tensor(const Batch& batch) {
   const auto [depth, height, width] = batch.patch;

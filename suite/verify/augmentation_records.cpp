@@ -4,6 +4,7 @@
 #include "common/error.h"
 #include "datasets/augmentation.h"
 #include "datasets/augmentation_operations.h"
+#include "datasets/cubic_transform.h"
 #include "suite/verify/record_values.h"
 
 namespace m3d {
@@ -70,6 +71,44 @@ void compare_spatial(RecordComparison& compare, const std::string& name, const J
   if (item.contains("seg_out")) compare_label_map(compare, name + " labels", labels_target, item.at("seg_out"));
 }
 
+/// As compare_spatial, with batchgenerators' signs of the angles and its order: scaled after turning.
+SpatialGrid earlier_grid_of(const Json& params, const torch::Tensor& input) {
+  const double scale = params.at("scale");
+  Matrix3 matrix{};
+  if (params.contains("planar_angle_rad")) {
+    matrix = planar_matrix(-params["planar_angle_rad"].get<double>(), scale);
+  } else {
+    const auto angles = params.at("angles_rad").get<std::array<double, 3>>();
+    matrix = spatial_matrix({-angles[0], -angles[1], -angles[2]}, {scale, scale, scale});
+  }
+  return {matrix, params.at("patch_size").get<Shape3>(), shape_of(input)};
+}
+
+void compare_spatial_by_spline(RecordComparison& compare, const Json& item, const torch::Tensor& input) {
+  const SpatialGrid grid = earlier_grid_of(item.at("params"), input);
+  const std::string name = "spatial_by_spline " + item["params"].dump();
+  const auto [depth, height, width] = grid.patch;
+  const torch::Tensor labels = record_labels(item.at("seg_input"), input[0].sizes());
+  // The part that a loader reads, and the whole of the loader's patch.
+  for (const SourceBox& box : {cubic_source_box(grid), SourceBox{{0, 0, 0}, shape_of(input)}}) {
+    const auto cut = [&](torch::Tensor tensor) {
+      for (std::int64_t axis = 0; axis < 3; ++axis) {
+        const auto i = static_cast<std::size_t>(axis);
+        tensor = tensor.narrow(tensor.dim() - 3 + axis, box.begin[i], box.end[i] - box.begin[i]);
+      }
+      return tensor.contiguous();
+    };
+    const torch::Tensor given = cut(input), given_labels = cut(labels);
+    const torch::Tensor image_target = torch::empty({input.size(0), depth, height, width});
+    const torch::Tensor labels_target = torch::empty({depth, height, width}, torch::kShort);
+    sample_patch_cubic(grid, box, values_of<float>(given), values_of<std::int16_t>(given_labels),
+                       values_of<float>(image_target), values_of<std::int16_t>(labels_target));
+    for (std::size_t c = 0; c < item.at("out").size(); ++c)
+      compare_summary(compare, name, image_target[static_cast<std::int64_t>(c)], item.at("out").at(c), 1, kTolerance);
+    compare_label_map(compare, name + " labels", labels_target, item.at("seg_out"));
+  }
+}
+
 void compare_shape(RecordComparison& compare, const std::string& name, const Json& params, const Shape3& shape,
                    double scale, bool keep_first_axis) {
   if (params.contains("new_shape"))
@@ -107,6 +146,12 @@ bool apply(RecordComparison& compare, const std::string& operation, const Json& 
     const auto scale = static_cast<double>(params.at("scale").get<float>());  // a float32 tensor in the original
     compare_shape(compare, operation, params, shape, scale, keeps_first_axis(params));
     lower_resolution(channel, shape, scale, keeps_first_axis(params));
+  } else if (operation == "low_resolution_by_spline") {
+    const double scale = params.at("scale");
+    compare_shape(compare, operation, params, shape, scale, keeps_first_axis(params));
+    lower_resolution_by_spline(channel, shape, scale, keeps_first_axis(params));
+  } else if (operation == "gaussian_blur_by_scipy") {
+    blur_by_scipy(channel, shape, params.at("sigma").get<double>());
   } else if (operation == "gaussian_blur") {
     const auto sigma = params.at("sigma_per_axis").get<std::array<double, 3>>();
     const double truncate = params.value("truncate", 6.0);
@@ -145,6 +190,8 @@ RecordCheck verify_augmentation(const Json& record) {
     const std::string operation = item.at("op");
     if (operation == "spatial") {
       compare_spatial(compare, operation + " " + item.at("params").at("angles_rad").dump(), item, input);
+    } else if (operation == "spatial_by_spline") {
+      compare_spatial_by_spline(compare, item, input);
     } else {
       compare_intensities(compare, operation, item, input);
     }

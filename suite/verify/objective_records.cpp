@@ -21,11 +21,13 @@ void compare_gradient(RecordComparison& compare, const std::string& what, const 
                   kDouble);
 }
 
-/// One channel a region, 1 where the class belongs to it.
-torch::Tensor region_target(const torch::Tensor& classes, const Json& regions) {
+/// One channel a region, 1 where the class belongs to it; and one of the voxels to ignore where there are such.
+torch::Tensor region_target(const torch::Tensor& classes, const Json& regions,
+                            const std::optional<std::int64_t>& ignored) {
   std::vector<torch::Tensor> channels;
   for (const Json& region : regions)
     channels.push_back(torch::isin(classes, torch::tensor(region.get<std::vector<std::int64_t>>())));
+  if (ignored) channels.push_back(classes.eq(*ignored));
   return torch::stack(channels, 1).to(torch::kDouble);
 }
 
@@ -43,7 +45,8 @@ LossCase loss_case(const Json& item) {
   if (item.contains("ignore_label")) result.options.ignore_label = item.at("ignore_label").get<std::int64_t>();
   const std::vector<std::int64_t> voxels{shape[0], shape[2], shape[3], shape[4]};
   result.target = named_classes(item.at("target"), voxels, item.at("target_K").get<std::int64_t>());
-  if (result.options.region_based) result.target = region_target(result.target, item.at("regions"));
+  if (result.options.region_based)
+    result.target = region_target(result.target, item.at("regions"), result.options.ignore_label);
   return result;
 }
 

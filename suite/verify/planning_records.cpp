@@ -143,7 +143,7 @@ class PreprocessingRecord {
   void check_configuration(const std::string& id, const LoadedCase& loaded, const PlanConfiguration& configuration,
                            const Json& expected) {
     const std::string name = id + " " + configuration.name;
-    PreparedCase prepared = prepare_case(dataset_, plans_, configuration, loaded, {LabelRule::argmax, true});
+    PreparedCase prepared = prepare_case(dataset_, plans_, configuration, loaded, {LabelRule::argmax});
     const torch::Tensor image = torch::from_blob(
         prepared.image.data(), {prepared.channels, prepared.shape[0], prepared.shape[1], prepared.shape[2]});
     for (std::int64_t c = 0; c < prepared.channels; ++c)
@@ -154,7 +154,7 @@ class PreprocessingRecord {
     check_locations(name, prepared, expected.at("class_locations"));
     if (expected.contains("seg_legacy_threshold_0p5"))
       check_labels(name + " legacy seg",
-                   prepare_case(dataset_, plans_, configuration, loaded, {LabelRule::legacy_threshold, true}),
+                   prepare_case(dataset_, plans_, configuration, loaded, {LabelRule::legacy_threshold}),
                    expected.at("seg_legacy_threshold_0p5"));
     if (expected.contains("export")) check_export(name, prepared, expected.at("export"));
   }

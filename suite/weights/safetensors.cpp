@@ -1,7 +1,6 @@
 #include "suite/weights/safetensors.h"
 
 #include <algorithm>
-#include <bit>
 #include <cstring>
 #include <stdexcept>
 
@@ -10,16 +9,14 @@
 namespace m3d {
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "safetensors files are little-endian");
-
 struct TypeName {
   const char* name;
   torch::ScalarType type;
 };
 
-constexpr TypeName kTypes[] = {{"F64", torch::kFloat64}, {"F32", torch::kFloat32},   {"F16", torch::kFloat16},
+constexpr TypeName kTypes[] = {{"F64", torch::kFloat64},   {"F32", torch::kFloat32}, {"F16", torch::kFloat16},
                                {"BF16", torch::kBFloat16}, {"I64", torch::kInt64},   {"I32", torch::kInt32},
-                               {"I16", torch::kInt16},   {"I8", torch::kInt8},       {"U8", torch::kUInt8},
+                               {"I16", torch::kInt16},     {"I8", torch::kInt8},     {"U8", torch::kUInt8},
                                {"BOOL", torch::kBool}};
 
 torch::ScalarType type_of(const std::string& name) {
@@ -34,54 +31,17 @@ std::string name_of(torch::ScalarType type) {
   throw std::runtime_error(std::string("safetensors has no type for ") + torch::toString(type));
 }
 
-constexpr std::size_t kLengthBytes = 8;
-
-std::uint64_t header_length(const std::string& bytes) {
-  std::uint64_t length = 0;
-  if (bytes.size() >= kLengthBytes) std::memcpy(&length, bytes.data(), kLengthBytes);
-  return length;
-}
-
-torch::Tensor tensor_of(const Json& entry, std::string_view data) {
-  const auto type = type_of(entry.at("dtype"));
-  const auto shape = entry.at("shape").get<std::vector<std::int64_t>>();
-  const auto begin = entry.at("data_offsets").at(0).get<std::uint64_t>();
-  const auto end = entry.at("data_offsets").at(1).get<std::uint64_t>();
-  std::uint64_t bytes = torch::elementSize(type);
-  for (const auto size : shape) {
-    if (size < 0 || (size > 0 && bytes > data.size() / static_cast<std::uint64_t>(size)))
-      throw std::runtime_error("a shape that does not fit the file: " + entry.at("shape").dump());
-    bytes *= static_cast<std::uint64_t>(size);
-  }
-  if (begin > end || end > data.size() || end - begin != bytes)
-    throw std::runtime_error("data_offsets " + entry.at("data_offsets").dump() + " do not fit shape " +
-                             entry.at("shape").dump() + " or the file");
-  auto tensor = torch::empty(shape, type);
-  std::memcpy(tensor.data_ptr(), data.data() + begin, bytes);
+torch::Tensor tensor_of(const SafetensorsEntry& entry) {
+  auto tensor = torch::empty(entry.shape, type_of(entry.type));
+  std::memcpy(tensor.data_ptr(), entry.data.data(), entry.data.size());
   return tensor;
 }
 
 }  // namespace
 
-bool looks_like_safetensors(const std::string& bytes) {
-  const std::uint64_t length = header_length(bytes);
-  return bytes.size() > kLengthBytes && length >= 2 && length <= bytes.size() - kLengthBytes &&
-         bytes[kLengthBytes] == '{';
-}
-
 NamedTensors read_safetensors(const std::string& bytes) {
-  const auto length = static_cast<std::size_t>(header_length(bytes));
-  const auto header = nlohmann::ordered_json::parse(bytes.substr(kLengthBytes, length));
-  const auto data = std::string_view(bytes).substr(kLengthBytes + length);
   NamedTensors tensors;
-  for (const auto& [name, entry] : header.items()) {
-    if (name == "__metadata__") continue;
-    try {
-      tensors.emplace_back(name, tensor_of(entry, data));
-    } catch (const std::exception& error) {
-      throw std::runtime_error("tensor '" + name + "': " + error.what());
-    }
-  }
+  for (const SafetensorsEntry& entry : safetensors_entries(bytes)) tensors.emplace_back(entry.name, tensor_of(entry));
   return tensors;
 }
 
@@ -99,8 +59,8 @@ std::string safetensors_bytes(const NamedTensors& tensors) {
   std::string text = header.dump();
   text.resize((text.size() + 7) / 8 * 8, ' ');  // the data starts aligned
   const std::uint64_t length = text.size();
-  std::string bytes(kLengthBytes, '\0');
-  std::memcpy(bytes.data(), &length, kLengthBytes);
+  std::string bytes(kSafetensorsLengthBytes, '\0');
+  std::memcpy(bytes.data(), &length, kSafetensorsLengthBytes);
   return bytes + text + data;
 }
 

@@ -3,11 +3,11 @@
 // https://huggingface.co/docs/safetensors
 #include <string>
 
+#include "suite/weights/safetensors_header.h"
 #include "suite/weights/state_file.h"
 
 namespace m3d {
 
-bool looks_like_safetensors(const std::string& bytes);
 /// Throws std::runtime_error saying what is wrong with it.
 NamedTensors read_safetensors(const std::string& bytes);
 /// Names in the order given, data without gaps.

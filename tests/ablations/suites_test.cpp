@@ -1,7 +1,11 @@
 // The suites, axes and recipes that are delivered: every one expands on embedded and on real data.
+#include <unistd.h>
+
+#include <filesystem>
 #include <set>
 
 #include "ablations/expand.h"
+#include "common/atomic_file.h"
 #include "tests/catch.h"
 
 using namespace m3d;
@@ -52,6 +56,20 @@ TEST_CASE("--recipe takes the place of a suite's recipe and leaves what the suit
   CHECK(expand(request).front().settings["train"]["dice_weight"] == 0);
   request.recipe = "segmamb";
   CHECK_THROWS_WITH(expand(request), Catch::Contains("--recipe") && Catch::Contains("did you mean 'segmamba'"));
+}
+
+TEST_CASE("--recipe is laid below a suite that names no recipe") {
+  const auto file = std::filesystem::temp_directory_path() / ("m3d-no-recipe-" + std::to_string(getpid()) + ".yaml");
+  write_atomically(file, std::string_view("name: plain\ndescription: no recipe\nbase: {train: {epochs: 7}}\n"
+                                          "architectures: [ulike_mamba_3d]\n"));
+  SuiteRequest request;
+  request.suite = file.string();
+  request.recipe = "taming_paper";
+  request.datasets = {{"totalseg_mri", false}};
+  const Json train = expand(request).front().settings["train"];
+  std::filesystem::remove(file);
+  CHECK(train["optimiser"] == "radam");
+  CHECK(train["epochs"] == 7);
 }
 
 TEST_CASE("on embedded datasets the embedded recipe replaces the other, of which nothing remains") {

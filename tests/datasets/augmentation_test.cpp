@@ -35,11 +35,12 @@ struct Range {
   }
 };
 
-std::vector<SampleAugmentation> drawn(const Shape3& patch, std::int64_t channels) {
+std::vector<SampleAugmentation> drawn(const Shape3& patch, std::int64_t channels,
+                                      Augmentation kind = Augmentation::nnunet) {
   std::vector<SampleAugmentation> all;
   for (int i = 0; i < kDraws; ++i) {
     RandomStream random(5, "augmentation", static_cast<std::uint64_t>(i));
-    all.push_back(draw_augmentation(patch, channels, random));
+    all.push_back(draw_augmentation(kind, patch, channels, random));
   }
   return all;
 }
@@ -120,6 +121,30 @@ TEST_CASE("every step of the augmentation is drawn as often and from the ranges 
   gammas.check("gamma", 0.7, 1.5);
 }
 
+TEST_CASE("the earlier versions draw zoom, blur and brightness in their own way", "[augmentation]") {
+  int enlarged = 0, brighter = 0;
+  Range zoom, sigma, brightness;
+  for (const SampleAugmentation& one : drawn(kPatch, 3, Augmentation::nnunet_v1)) {
+    CHECK(one.kind == Augmentation::nnunet_v1);
+    if (one.spatial) {
+      const double factor = std::cbrt(determinant(*one.spatial));
+      if (std::abs(factor - 1) > 1e-9) zoom.add(factor), enlarged += factor < 1;
+    }
+    for (const auto& channel : one.blur)
+      if (channel) {
+        sigma.add((*channel)[0]);
+        CHECK((*channel)[1] == (*channel)[0]);
+        CHECK((*channel)[2] == (*channel)[0]);
+      }
+    for (const float factor : one.brightness) brightness.add(factor), brighter += factor > 1.1F;
+  }
+  zoom.check("zoom", 0.7, 1.4);
+  check_share("enlarged", enlarged, 0.5, zoom.count);  // the current version: 3 of 7
+  sigma.check("sigma", 0.5, 1);
+  brightness.check("brightness", 0.75, 1.25);
+  check_share("much brighter", brighter, 0.3, brightness.count);
+}
+
 TEST_CASE("rotations: thirty degrees about each axis; any angle within slices for a flat patch", "[augmentation]") {
   Range turn_of_x, planar;
   int straight = 0, turned = 0;
@@ -177,10 +202,29 @@ TEST_CASE("operations keep what they promise on constant and thin volumes", "[au
   change_gamma(flat, {.gamma = 1.4F});
   change_gamma(flat, {.gamma = 0.7F, .invert = true});
   lower_resolution(flat, shape, 0.5, true);
+  blur_by_scipy(flat, shape, 1);
+  lower_resolution_by_spline(flat, shape, 0.5, false);
   for (const float value : flat) CHECK(value == Approx(2.5F).epsilon(1e-5));
   std::vector<float> small(3 * 2 * 2, 1.0F);  // shorter than the kernel's reach
   blur(small, {3, 2, 2}, {1, 1, 1});
   for (const float value : small) CHECK(value == Approx(1.0F).epsilon(1e-6));
+}
+
+TEST_CASE("mirroring turns over the chosen axes, each for itself", "[augmentation]") {
+  const Shape3 shape = GENERATE(Shape3{3, 4, 5}, Shape3{2, 1, 4}, Shape3{1, 5, 3});
+  const int chosen = GENERATE(range(0, 8));
+  const std::array<bool, 3> axes{(chosen & 4) != 0, (chosen & 2) != 0, (chosen & 1) != 0};
+  const std::vector<float> before = ramp(shape);
+  std::vector<float> after = before;
+  mirror(after, shape, axes);
+  std::size_t i = 0;
+  for (std::int64_t z = 0; z < shape[0]; ++z)
+    for (std::int64_t y = 0; y < shape[1]; ++y)
+      for (std::int64_t x = 0; x < shape[2]; ++x, ++i) {
+        const std::int64_t from_z = axes[0] ? shape[0] - 1 - z : z, from_y = axes[1] ? shape[1] - 1 - y : y,
+                           from_x = axes[2] ? shape[2] - 1 - x : x;
+        REQUIRE(after[i] == before[static_cast<std::size_t>((from_z * shape[1] + from_y) * shape[2] + from_x)]);
+      }
 }
 
 TEST_CASE("turning by right angles and back moves voxels, nothing else", "[augmentation]") {
@@ -211,7 +255,8 @@ TEST_CASE("turning by right angles and back moves voxels, nothing else", "[augme
 
 TEST_CASE("augmented batches follow from seed and step; labels stay those of the case", "[augmentation]") {
   const auto one = noisy_case({20, 22, 24}, 2);
-  const PatchSampler::Options options{.patch = kPatch, .batch_size = 3, .augmentation = Augmentation::nnunet};
+  const Augmentation kind = GENERATE(Augmentation::nnunet, Augmentation::nnunet_v1);
+  const PatchSampler::Options options{.patch = kPatch, .batch_size = 3, .augmentation = kind};
   const PatchSampler sampler = sampler_of(one, options);
   int changed = 0;
   for (std::int64_t step = 0; step < 60; ++step) {
@@ -226,15 +271,13 @@ TEST_CASE("augmented batches follow from seed and step; labels stay those of the
 }
 
 TEST_CASE("without a turn the network's patch is the middle of the loader's", "[augmentation]") {
+  const Augmentation kind = GENERATE(Augmentation::nnunet, Augmentation::nnunet_v1);
   auto one = noisy_case({60, 60, 60}, 1);
   one->class_locations = {{(30 * 60 + 31) * 60 + 29}};
   one->labels.assign(one->labels.size(), 1);
   one->labels[static_cast<std::size_t>(one->class_locations[0][0])] = 2;
-  const PatchSampler sampler = sampler_of(one, {.patch = {10, 12, 14},
-                                                .batch_size = 1,
-                                                .foreground_fraction = 1,
-                                                .mirror = false,
-                                                .augmentation = Augmentation::nnunet});
+  const PatchSampler sampler = sampler_of(
+      one, {.patch = {10, 12, 14}, .batch_size = 1, .foreground_fraction = 1, .mirror = false, .augmentation = kind});
   const Shape3 loader = initial_patch_size({10, 12, 14});
   int found = 0;
   for (std::int64_t step = 0; step < 100; ++step) {

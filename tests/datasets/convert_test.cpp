@@ -1,9 +1,11 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
 #include <cstring>
 #include <set>
+#include <thread>
 
 #include "common/atomic_file.h"
 #include "datasets/convert_dataset.h"
@@ -494,6 +496,11 @@ TEST_CASE("the failure of the first case that failed is told, whatever the threa
     };
     CHECK_THAT(error_of([&] { for_each_case(1, threads, "", failing); }), Contains(""));
     CHECK(error_of([&] { for_each_case(2, threads, "", failing); }) == "case 1");
+    const auto slowly = [&](std::size_t i) {
+      if (i == 1) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+      failing(i);
+    };
+    CHECK(error_of([&] { for_each_case(8, threads, "", slowly); }) == "case 1");
   }
 }
 

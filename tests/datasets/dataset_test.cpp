@@ -94,6 +94,26 @@ TEST_CASE("every real dataset that is absent says where to get it, where to put 
   CHECK(real == 11);
 }
 
+TEST_CASE("raw folders of every ending that images have are read") {
+  const std::string ending = GENERATE(".nii", ".mha", ".nrrd", ".gipl");
+  const SmallDataset small;
+  const LoadedCase before = load_case(small.open(), small.open().training.front());
+  for (const CaseFiles& files : small.open().training) {
+    write_image(small.folder / "imagesTr" / (files.id + "_0000" + ending), read_image(files.channels.front()));
+    write_labels(small.folder / "labelsTr" / (files.id + ending), read_labels(files.labels));
+    fs::remove(files.channels.front());
+    fs::remove(files.labels);
+  }
+  small.describe_as(R"({"channel_names": {"0": "CT"}, "labels": {"background": 0, "liver": 1, "spleen": 2},
+                        "numTraining": 6, "file_ending": ")" +
+                    ending + "\"}");
+  const Dataset dataset = small.open();
+  CHECK(dataset.training.size() == 6);
+  const LoadedCase after = load_case(dataset, dataset.training.front());
+  CHECK(after.labels.voxels == before.labels.voxels);
+  CHECK(after.channels.front().voxels == before.channels.front().voxels);
+}
+
 TEST_CASE("regions, their painting order and an ignore label are read") {
   const SmallDataset small;
   small.describe_as(R"({"channel_names": {"0": "CT"}, "file_ending": ".nii.gz", "regions_class_order": [1, 2],

@@ -126,18 +126,15 @@ TEST_CASE("a plan for other channels, or that leaves no voxel, is refused") {
              Contains("no voxel left"));
 }
 
-TEST_CASE("ignored voxels are kept or become -1, and annotated ones are located") {
+TEST_CASE("ignored voxels are kept, and annotated ones are located") {
   LoadedCase loaded = counting_case({4, 4, 4}, {1, 1, 1});
   loaded.labels.at(3, 3, 3) = 2;
   Dataset dataset = one_class({"nonorm"});
   dataset.ignore_label = 2;
   const Plans plans = plans_for({"nonorm"}, {1, 1, 1}, "SimpleITKIO");
-  const auto prepare = [&](bool keep) {
-    return prepare_case(dataset, plans, plans.configuration("3d_fullres"), loaded, {LabelRule::argmax, keep});
-  };
-  CHECK(prepare(true).labels.back() == 2);
-  CHECK(prepare(false).labels.back() == -1);
-  CHECK(prepare(true).annotated_locations.size() == 63);
+  const PreparedCase prepared = prepare_case(dataset, plans, plans.configuration("3d_fullres"), loaded);
+  CHECK(prepared.labels.back() == 2);
+  CHECK(prepared.annotated_locations.size() == 63);
 }
 
 TEST_CASE("the fingerprint of a dataset is nnU-Net's; written, it reads back") {

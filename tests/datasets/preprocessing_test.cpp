@@ -214,7 +214,7 @@ TEST_CASE("channel names choose the normalisation") {
   CHECK(constant == std::vector<float>{0, 0});
 }
 
-TEST_CASE("regions have the locations of all their values; ignored voxels end as -1") {
+TEST_CASE("regions have the locations of all their values; ignored voxels keep their label") {
   LoadedCase loaded{"x", {make_image<float>({1, 2, 3}, [](std::int64_t) { return 5; })}, {}};
   loaded.labels = make_image<std::int16_t>({1, 2, 3}, [](std::int64_t i) { return i % 4; });  // 0 1 2 3 0 1
   Dataset dataset = dataset_with({"T1"}, {{"whole", {1, 2}}, {"core", {2}}});
@@ -223,7 +223,7 @@ TEST_CASE("regions have the locations of all their values; ignored voxels end as
   PreparedCase prepared = prepare_case(dataset, plain_fingerprint(1), loaded);
   std::sort(prepared.class_locations[0].begin(), prepared.class_locations[0].end());
   CHECK(prepared.class_locations == std::vector<std::vector<std::int64_t>>{{1, 2, 5}, {2}});
-  CHECK(prepared.labels == std::vector<std::int16_t>{0, 1, 2, -1, 0, 1});
+  CHECK(prepared.labels == std::vector<std::int16_t>{0, 1, 2, 3, 0, 1});
 }
 
 TEST_CASE("a dataset without a labelled voxel has no fingerprint") {

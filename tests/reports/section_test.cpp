@@ -92,6 +92,25 @@ TEST_CASE("rows that were not trained alike are flagged with what differs, unles
   CHECK(contains(to_markdown(main_table(sections_of(all.runs)[0])), "Mixed recipes: train.epochs is "));
 }
 
+TEST_CASE("a split that has patients on both sides is told under the tables") {
+  const TemporaryFolder temporary("section_leak");
+  for (const int fold : {0, 1}) {
+    SyntheticRun run;
+    run.fold = fold;
+    const auto folder = write_run(temporary.path(), run);
+    Json config = YamlDocument::load(folder / "config.yaml").root();
+    config["split"] = {
+        {"name", "taming_mambas"}, {"hash", "1"}, {"leaking_patients", 20 + fold}, {"leak", "two frames"}};
+    write_atomically(folder / "config.yaml", to_yaml(config));
+  }
+  const FoundRuns all = find_runs({temporary.path()});
+  const std::string note =
+      "Leak: split taming_mambas has the same patients in training and validation (20 patients in "
+      "fold 0, 21 patients in fold 1): two frames.";
+  CHECK(sections_of(all.runs)[0].leaks == std::vector<std::string>{note});
+  CHECK(contains(to_html(main_table(sections_of(all.runs)[0])), note));
+}
+
 TEST_CASE("rows of one recipe have no such note") {
   const TemporaryFolder temporary("section_one_recipe");
   const FoundRuns all = found(temporary, scanning_suite(1));

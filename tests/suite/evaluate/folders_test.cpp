@@ -76,8 +76,9 @@ TEST_CASE("summary.json has nnU-Net's bytes but for the folders", "[folders]") {
   labels.allowed_values = {0, 1, 2, 3, 4};
   for (const Json& entry : record.at("labels_or_regions")) {
     labels.region_based = entry.is_array();
-    labels.classes.push_back(
-        {entry.dump(), entry.is_array() ? entry.get<std::vector<int>>() : std::vector<int>{entry.get<int>()}});
+    labels.classes.push_back({entry.dump(),
+                              entry.is_array() ? entry.get<std::vector<int>>() : std::vector<int>{entry.get<int>()},
+                              entry.is_array()});
   }
   Evaluation evaluation = evaluate_folders(folders.predictions(), folders.references(), labels);
   for (CaseEvaluation& one : evaluation.cases) {
@@ -143,6 +144,19 @@ TEST_CASE("voxels that the reference ignores count nowhere", "[folders]") {
   CHECK(one.structures[0].dice == 1.0);
   CHECK(one.structures[0].false_positive == 0);
   CHECK(one.structures[0].true_negative == 1);
+}
+
+TEST_CASE("regions in summary.json are called as dataset.json writes them", "[folders]") {
+  const Folders folders;
+  write_labels(folders.references() / "x.nrrd", row({1, 3, 2}));
+  write_labels(folders.predictions() / "x.mha", row({1, 3, 0}));  // each folder has its own ending
+  std::ofstream(folders.root / "dataset.json")
+      << R"({"labels": {"background": 0, "whole": [1, 2, 3], "core": [3], "rest": 2}})";
+  const Evaluation evaluation =
+      evaluate_folders(folders.predictions(), folders.references(), evaluation_labels(folders.root / "dataset.json"));
+  const std::string text = summary_text(evaluation);
+  for (const char* key : {"\"(1, 2, 3)\": {", "\"(3,)\": {", "\"2\": {"}) CHECK_THAT(text, Catch::Contains(key));
+  CHECK(text.find("\"(2,)\"") == std::string::npos);
 }
 
 TEST_CASE("broken folders are named", "[folders]") {

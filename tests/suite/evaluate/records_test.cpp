@@ -6,9 +6,10 @@ using namespace m3d;
 namespace fs = std::filesystem;
 
 TEST_CASE("reference records of the pipeline hold", "[records]") {
-  const std::string name = GENERATE("augmentation.json", "loss.json", "optim.json", "splits.json",
-                                    "sliding_window.json", "numpy_rng.json", "topology.json", "planner.json",
-                                    "resampling.json", "metrics/metrics.json", "metrics/brats_regions.json");
+  const std::string name =
+      GENERATE("augmentation.json", "augmentation_v1.json", "loss.json", "loss_ignored.json", "optim.json",
+               "splits.json", "sliding_window.json", "numpy_rng.json", "topology.json", "planner.json",
+               "resampling.json", "metrics/metrics.json", "metrics/brats_regions.json");
   const RecordCheck check = verify_record(fs::path(M3D_SOURCE_DIR) / "tests/records/pipeline" / name);
   INFO(name << ": " << check.detail);
   CHECK(check.verdict == Verdict::ok);

@@ -52,8 +52,13 @@ TEST_CASE("the fused region loss and its gradient equal LibTorch's operators", "
   options.cross_entropy_weight = 1.9;
   const Example e = example(2, GENERATE(1, 5), GENERATE(13, 9001));
   const double spread = GENERATE(1.0, 30.0);  // sigmoids that saturate, too
-  const torch::Tensor target = (torch::rand_like(e.logits) < 0.3).to(torch::kDouble);
-  const torch::Tensor fused_in = (spread * e.logits).requires_grad_(), composite_in = fused_in.detach().requires_grad_();
+  torch::Tensor target = (torch::rand_like(e.logits) < 0.3).to(torch::kDouble);
+  if (GENERATE(false, true)) {
+    options.ignore_label = 7;
+    target = torch::cat({target, (e.classes == 0).unsqueeze(1).to(torch::kDouble)}, 1);
+  }
+  const torch::Tensor fused_in = (spread * e.logits).requires_grad_(),
+                      composite_in = fused_in.detach().requires_grad_();
   const torch::Tensor fused = 3 * fused_region_loss(fused_in, target, options);
   const torch::Tensor composite = 3 * composite_region_loss(composite_in, target, options);
   CHECK(fused.item<double>() == Approx(composite.item<double>()).epsilon(1e-12));
@@ -101,6 +106,9 @@ TEST_CASE("targets that do not fit are refused", "[loss]") {
   LossOptions regions;
   regions.region_based = true;
   CHECK_THROWS_AS(segmentation_loss(logits, torch::zeros({1, 2, 2, 2}, torch::kLong), regions), std::invalid_argument);
+  CHECK_NOTHROW(segmentation_loss(logits, torch::zeros({1, 3, 2, 2, 2}), regions));
+  regions.ignore_label = 4;
+  CHECK_THROWS_AS(segmentation_loss(logits, torch::zeros({1, 3, 2, 2, 2}), regions), std::invalid_argument);
 }
 
 TEST_CASE("deep supervision: weights halve, the last of several is 0, and grids are sampled at voxel centres",

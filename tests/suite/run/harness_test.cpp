@@ -108,6 +108,30 @@ TEST_CASE("A record damaged by hand is reported, left alone, and repeated with -
   CHECK((states(configs, world.options()) == std::vector{RunState::done, RunState::done}));
 }
 
+TEST_CASE("Voxels with an ignore label count nowhere in a run") {
+  const small_world::World world;
+  const fs::path raw = world.root / "raw" / "Dataset990_Balls";
+  const bool regions = GENERATE(false, true);
+  write_atomically(raw / "dataset.json",
+                   std::string(R"({"channel_names": {"0": "T1"}, "numTraining": 10, "file_ending": ".nii.gz", )") +
+                       (regions ? R"("labels": {"background": 0, "all": [1, 2], "core": 2, "ignore": 3},
+                                    "regions_class_order": [1, 2]})"
+                                : R"("labels": {"background": 0, "ball": 1, "ignore": 3}})"));
+  for (const auto& file : fs::directory_iterator(raw / "labelsTr")) {
+    LabelImage labels = read_labels(file.path());
+    for (std::size_t i = 0; i < labels.voxels.size(); ++i)  // the planes below the middle: nobody looked
+      if (i < labels.voxels.size() / 2) labels.voxels[i] = 3;
+    write_labels(file.path(), labels);
+  }
+  const RunConfig run = config(0, {{"train.epochs", 10}});
+  REQUIRE(execute({run}, world.options()).done == 1);
+  const fs::path folder = run_folder_of(run, world.options().output);
+  CHECK(json_in(folder / "record.json")["metrics"]["per_class"][regions ? "all" : "ball"]["dice"].get<double>() > 0.5);
+  const Json row = json_in(folder / "record.json")["metrics"]["per_case"][0];
+  const LabelImage predicted = read_labels(folder / "predictions" / (row["case"].get<std::string>() + ".nii.gz"));
+  CHECK(std::count(predicted.voxels.begin(), predicted.voxels.end(), 3) == 0);
+}
+
 TEST_CASE("A run that memory does not suffice for is not tried, and its record says what it needs") {
   const small_world::World world;
   RunConfig small = config(0);
@@ -188,6 +212,12 @@ TEST_CASE("A finished run segments new images as it did its validation cases") {
   for (const auto& entry : fs::directory_iterator(run / "predictions"))
     CHECK(read_labels(entry.path()).voxels == read_labels(output / entry.path().filename()).voxels);
   CHECK_THROWS_WITH(predict_folder({{world.root}, input, output, "", false}), Contains("not a run folder"));
+  const fs::path other = world.root / "nrrd";
+  write_image(other / "case_3_0000.nrrd", read_image(input / "case_3_0000.nii.gz"));
+  predict_folder({{run}, other, other, "", false});
+  CHECK(read_labels(other / "case_3.nii.gz").voxels == read_labels(output / "case_3.nii.gz").voxels);
+  write_image(other / "case_3_0000.mha", read_image(input / "case_3_0000.nii.gz"));
+  CHECK_THROWS_WITH(predict_folder({{run}, other, other, "", false}), Contains("case_3") && Contains("two endings"));
   CHECK_THROWS_WITH(predict_folder({{run}, world.root / "raw", output, "", false}), Contains("case_0000.nii.gz"));
 }
 

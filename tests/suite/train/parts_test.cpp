@@ -10,6 +10,7 @@
 #include "suite/train/pseudo_dice.h"
 #include "suite/train/settings.h"
 #include "suite/train/training_log.h"
+#include "suite/verify/record_values.h"
 #include "tests/catch.h"
 #include "tests/suite/train/toy.h"
 
@@ -72,6 +73,19 @@ TEST_CASE("Label values become class indices or regions, all others background")
                      torch::tensor({0.f, 1.f, 1.f, 0.f, 1.f, 0.f, 1.f, 0.f, 0.f, 0.f}).reshape({2, 5})));
 }
 
+TEST_CASE("Voxels to ignore have an index of their own, or a channel beside the regions") {
+  const Batch batch{{1, 1, 4}, 1, 1, std::vector<float>(4), {0, 2, 9, 1}};
+  const TargetSpec softmax{{{"one", {1}}, {"two", {2}}}, false, 9};
+  CHECK(softmax.channels() == 3);
+  CHECK(softmax.ignored_index() == 3);
+  CHECK(torch::equal(target_tensor(batch, softmax).flatten(), torch::tensor({0, 2, 3, 1}, torch::kInt64)));
+  const TargetSpec regions{{{"all", {1, 2}}}, true, 9};
+  CHECK(regions.channels() == 1);
+  CHECK(regions.ignored_index() == 1);
+  CHECK(torch::equal(target_tensor(batch, regions).reshape({2, 4}),
+                     torch::tensor({0.f, 1.f, 0.f, 1.f, 0.f, 0.f, 1.f, 0.f}).reshape({2, 4})));
+}
+
 TEST_CASE("Keeping the first classes drops groups without any") {
   Dataset dataset;
   dataset.classes = {{"a", {1}}, {"b", {2}}, {"c", {3}}};
@@ -90,6 +104,43 @@ TEST_CASE("Pseudo-Dice pools all patches and leaves absent classes out") {
   const torch::Tensor chosen = torch::tensor({1, 0, 0, 0}, torch::kInt64).reshape({1, 1, 1, 4});
   dice.add(torch::one_hot(chosen, 3).permute({0, 4, 1, 2, 3}).to(torch::kFloat32), target);
   CHECK(dice.mean().value() == Approx(2.0 / 3.0));
+}
+
+std::vector<std::optional<double>> recorded_dice(const Json& counts) {
+  std::vector<std::optional<double>> dice;
+  for (std::size_t i = 0; i < counts.at("tp").size(); ++i) {
+    const double twice = 2 * counts.at("tp")[i].get<double>();
+    const double sizes = twice + counts.at("fp")[i].get<double>() + counts.at("fn")[i].get<double>();
+    dice.push_back(sizes > 0 ? std::optional(twice / sizes) : std::nullopt);
+  }
+  return dice;
+}
+
+std::vector<std::optional<double>> pseudo_dice_of(const Json& item, const TargetSpec& spec) {
+  const auto shape = item.at("shape").get<std::vector<std::int64_t>>();
+  Batch batch{{shape[2], shape[3], shape[4]}, shape[0], 1, {}, {}};
+  const torch::Tensor labels = named_classes(item.at("target"), {shape[0], shape[2], shape[3], shape[4]},
+                                             item.at("target_K").get<std::int64_t>())
+                                   .to(torch::kInt16);
+  batch.labels.assign(labels.const_data_ptr<std::int16_t>(), labels.const_data_ptr<std::int16_t>() + labels.numel());
+  PseudoDice dice(spec);
+  dice.add(named_tensor(item.at("logits"), shape), target_tensor(batch, spec));
+  return dice.by_class();
+}
+
+TEST_CASE("Pseudo-Dice leaves ignored voxels out as nnU-Net does") {
+  const Json record =
+      Json::parse(read_file(std::filesystem::path(M3D_SOURCE_DIR) / "tests/records/pipeline/loss_ignored.json"));
+  for (const Json& item : record.at("cases")) {
+    TargetSpec spec{{}, true, item.at("ignore_label").get<int>()};
+    for (const Json& region : item.at("regions")) spec.classes.push_back({"", region.get<std::vector<int>>()});
+    CHECK((pseudo_dice_of(item, spec) == recorded_dice(item.at("pseudo_dice"))));
+  }
+  for (const Json& item : record.at("pseudo_dice_softmax")) {
+    TargetSpec spec{{}, false, item.at("ignore_label").get<int>()};
+    for (int label = 1; label < item.at("shape")[1].get<int>(); ++label) spec.classes.push_back({"", {label}});
+    CHECK((pseudo_dice_of(item, spec) == recorded_dice(item)));
+  }
 }
 
 TEST_CASE("The log reads back its seconds for finished epochs only") {
