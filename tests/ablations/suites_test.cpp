@@ -5,6 +5,7 @@
 #include <set>
 
 #include "ablations/expand.h"
+#include "architectures/registry.h"
 #include "common/atomic_file.h"
 #include "tests/catch.h"
 
