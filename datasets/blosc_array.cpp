@@ -150,11 +150,11 @@ BloscArray::BloscArray(const std::filesystem::path& file) : file_(file), handle_
 
 BloscArray::~BloscArray() = default;
 
-void BloscArray::read(const Shape4& begin, const Shape4& size, void* target, const Shape4& room) const {
+void BloscArray::read(const Shape4& begin, const Shape4& size, void* target) const {
   Shape4 end{};
   std::int64_t bytes = handle_->array->sc->typesize;
-  for (std::size_t axis = 0; axis < 4; ++axis) end[axis] = begin[axis] + size[axis], bytes *= room[axis];
-  require(b2nd_get_slice_cbuffer(handle_->array.get(), begin.data(), end.data(), target, room.data(), bytes), file_,
+  for (std::size_t axis = 0; axis < 4; ++axis) end[axis] = begin[axis] + size[axis], bytes *= size[axis];
+  require(b2nd_get_slice_cbuffer(handle_->array.get(), begin.data(), end.data(), target, size.data(), bytes), file_,
           "read a part of it");
 }
 

@@ -39,9 +39,8 @@ class BloscArray {
   /// numpy's name of the type: "<f4", "<i2", "|i1".
   const std::string& type() const { return type_; }
 
-  /// Decompresses the blocks that the box [begin, begin + size) touches, into the first `size` voxels along each axis
-  /// of an array of shape `room` and of the file's type. What lies beyond them there is not touched.
-  void read(const Shape4& begin, const Shape4& size, void* target, const Shape4& room) const;
+  /// Decompresses the blocks that the box [begin, begin + size) touches, into an array of `size` of the file's type.
+  void read(const Shape4& begin, const Shape4& size, void* target) const;
 
  private:
   struct Handle;

@@ -85,9 +85,9 @@ struct OpenCase {
     const Shape4 from{0, begin[0], begin[1], begin[2]}, box{array.shape()[0], size[0], size[1], size[2]};
     const auto& [depth, height, width] = target.shape;
     T* first = output + (target.offset[0] * height + target.offset[1]) * width + target.offset[2];
-    if (std::is_same_v<Stored, T>) return array.read(from, box, first, {box[0], depth, height, width});
+    if (std::is_same_v<Stored, T> && size == target.shape) return array.read(from, box, first);
     const auto values = std::make_unique_for_overwrite<Stored[]>(static_cast<std::size_t>(box[0] * voxel_count(size)));
-    array.read(from, box, values.get(), box);
+    array.read(from, box, values.get());
     const Stored* next = values.get();
     for (std::int64_t c = 0; c < box[0]; ++c)
       for (std::int64_t z = 0; z < size[0]; ++z)
