@@ -28,15 +28,58 @@ PicklePointer text(std::string content) {
   return value;
 }
 
+std::vector<const PickleValue*> parts_of(const PickleValue& value) {
+  std::vector<const PickleValue*> parts;
+  for (const auto& item : value.items) parts.push_back(item.get());
+  for (const auto& [key, entry] : value.entries) parts.insert(parts.end(), {key.get(), entry.get()});
+  if (value.state) parts.push_back(value.state.get());
+  return parts;
+}
+
+/// A walk to the depth, without recursion: pickles may be nested deeper than the stack.
+bool contains_itself(const PickleValue& root) {
+  struct Step {
+    const PickleValue* value;
+    std::vector<const PickleValue*> left;
+  };
+  std::map<const PickleValue*, bool> open;  // false: done
+  std::vector<Step> path{{&root, parts_of(root)}};
+  open[&root] = true;
+  while (!path.empty()) {
+    Step& step = path.back();
+    if (step.left.empty()) {
+      open[step.value] = false;
+      path.pop_back();
+      continue;
+    }
+    const PickleValue* const next = step.left.back();
+    step.left.pop_back();
+    const auto [known, is_new] = open.try_emplace(next, true);
+    if (!is_new && known->second) return true;
+    if (is_new) path.push_back({next, parts_of(*next)});
+  }
+  return false;
+}
+
 class Reader {
  public:
   Reader(std::string_view bytes, std::size_t& position, const PickleHooks& hooks)
       : bytes_(bytes), position_(position), hooks_(hooks) {}
 
+  /// Values that hold each other would outlive their last user: unless the pickle turned out to be a tree, all of them
+  /// are emptied.
+  ~Reader() {
+    if (is_tree_) return;
+    for (const auto& made : made_)
+      if (const PicklePointer value = made.lock()) value->items.clear(), value->entries.clear(), value->state.reset();
+  }
+  Reader(const Reader&) = delete;
+  Reader& operator=(const Reader&) = delete;
+
   PicklePointer read() {
     while (true) {
       const char opcode = take(1)[0];
-      if (opcode == '.') return pop();
+      if (opcode == '.') return finished(pop());
       if (!constant(opcode) && !container(opcode) && !memory(opcode) && !object(opcode))
         throw std::runtime_error("its pickle has an opcode that is not read here: " +
                                  std::to_string(static_cast<int>(static_cast<unsigned char>(opcode))));
@@ -64,7 +107,16 @@ class Reader {
     return content;
   }
 
-  void push(PicklePointer value) { stack_.push_back(std::move(value)); }
+  void push(PicklePointer value) {
+    if (value->kind == Kind::sequence || value->kind == Kind::dictionary || value->kind == Kind::opaque)
+      made_.push_back(value);
+    stack_.push_back(std::move(value));
+  }
+  PicklePointer finished(PicklePointer value) {
+    if (contains_itself(*value)) damaged_pickle("a value in it contains itself");
+    is_tree_ = true;
+    return value;
+  }
   PicklePointer pop() {
     if (stack_.empty() || (!marks_.empty() && marks_.back() == stack_.size()))
       damaged_pickle("it takes from an empty stack");
@@ -329,6 +381,8 @@ class Reader {
   std::vector<PicklePointer> stack_;
   std::vector<std::size_t> marks_;
   std::map<std::uint64_t, PicklePointer> memo_;
+  std::vector<std::weak_ptr<PickleValue>> made_;
+  bool is_tree_ = false;
 };
 
 }  // namespace
