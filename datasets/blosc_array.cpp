@@ -38,7 +38,7 @@ ArrayPointer compressed(const std::filesystem::path& file, const void* values, s
                         int bytes_per_value, const Shape4& shape, const BloscLayout& layout, bool shuffled) {
   start_library();
   blosc2_cparams parameters = BLOSC2_CPARAMS_DEFAULTS;
-  parameters.compcode = BLOSC_LZ4HC;
+  parameters.compcode = BLOSC_LZ4;
   parameters.clevel = 5;
   parameters.typesize = bytes_per_value;
   parameters.nthreads = 1;

@@ -101,17 +101,19 @@ class Preparation {
                       ", auto, none, or a .json file");
   }
 
-  /// Empty `bad` means that all is done.
+  /// Empty `bad` means that all is done. Fingerprint and preprocessing check every case that they read: only when they
+  /// refuse one are all looked at, so that one call names every unusable case.
   void run() {
-    const bool planned = settings_.plan != "none";
-    bad_ = check_cases(dataset_, planned ? cases_left() : dataset_.training, options_.workers);
-    if (!planned || !bad_.empty()) return;
-    if (options_.rebuild)
-      if (const auto planner = planner_of(settings_.plan)) forget_plans(folder_, *planner);
-    RunPlans plans(RunPlans::Purpose::run);
-    for (const std::string& configuration : options_.configurations) {
-      settings_.configuration = configuration;
-      preprocess(*plans.get(settings_, dataset_));
+    if (settings_.plan == "none") {
+      bad_ = check_cases(dataset_, dataset_.training, options_.workers);
+      return;
+    }
+    const std::vector<CaseFiles> left = cases_left();
+    try {
+      plan_and_preprocess();
+    } catch (const UserError&) {
+      bad_ = check_cases(dataset_, left, options_.workers);
+      if (bad_.empty()) throw;
     }
   }
 
@@ -137,6 +139,16 @@ class Preparation {
     log(LogLevel::info,
         "preparing " + std::to_string(left.size()) + " cases of " + dataset_.name + "\n" + require_disk({need}));
     return left;
+  }
+
+  void plan_and_preprocess() {
+    if (options_.rebuild)
+      if (const auto planner = planner_of(settings_.plan)) forget_plans(folder_, *planner);
+    RunPlans plans(RunPlans::Purpose::run);
+    for (const std::string& configuration : options_.configurations) {
+      settings_.configuration = configuration;
+      preprocess(*plans.get(settings_, dataset_));
+    }
   }
 
   void preprocess(const RunPlan& plan) {
