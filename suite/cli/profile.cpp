@@ -52,7 +52,7 @@ Json costs_json(const Architecture& architecture, const NetworkInput& input, con
           {"macs", to_json(costs.macs)},
           {"scan_state_updates", costs.macs.scan_state_updates},
           {"patch_at_128", costs.patch_at_128},
-          {"macs_at_128", to_json(costs.macs_at_128)}};
+          {"macs_at_128", costs.macs_at_128 ? to_json(*costs.macs_at_128) : Json()}};
 }
 
 /// Two levels, which is where the parts that a paper's figure names are.
@@ -74,7 +74,8 @@ void print_costs(const Json& costs) {
   add("parameters", costs["parameters"]);
   for (const auto& [name, value] : costs["macs"].items()) add("MACs, " + name, value);
   add("scan state updates", costs["scan_state_updates"]);
-  add("MACs at " + costs["patch_at_128"].dump(), costs["macs_at_128"]["total"]);
+  if (const Json& at_128 = costs["macs_at_128"]; !at_128.is_null())
+    add("MACs at " + costs["patch_at_128"].dump(), at_128["total"]);
   if (costs.contains("predicted_memory"))
     for (const auto& [name, value] : costs["predicted_memory"].items()) add("predicted " + name, value);
   print_table(rows);

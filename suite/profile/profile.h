@@ -13,11 +13,12 @@
 namespace m3d {
 
 /// Counted on meta tensors: needs neither the memory nor the time of a run. `macs_at_128` is for 128³, each axis
-/// rounded up to the network's divisors.
+/// rounded up to the network's divisors; absent where the network takes no such patch.
 struct NetworkCosts {
   std::int64_t parameters = 0;
   Shape3 patch{}, patch_at_128{};
-  MacCounts macs, macs_at_128;
+  MacCounts macs;
+  std::optional<MacCounts> macs_at_128;
 };
 
 /// The smallest patch that holds `patch` and that the architecture takes.

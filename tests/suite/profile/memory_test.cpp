@@ -90,3 +90,12 @@ TEST_CASE("checkpointed Mamba layers keep less, as predicted and as counted", "[
   CHECK(predicted[1] < predicted[0] * 9 / 10);  // the convolutions around the layers stay
   CHECK(counted[1] < counted[0]);
 }
+
+TEST_CASE("costs at 128 cubed are absent where the network takes no such patch") {
+  const Architecture& acdc = find_architecture("nnformer_acdc");
+  const Json options = acdc.options.resolve(acdc.reduced, [](const std::string&) { return "test"; });
+  CHECK_FALSE(count_costs(acdc, {1, 4, acdc.reduced_patch}, options).macs_at_128.has_value());
+  const Architecture& plain = find_architecture("nnunet_plain");
+  const Json reduced = plain.options.resolve(plain.reduced, [](const std::string&) { return "test"; });
+  CHECK(count_costs(plain, {1, 4, plain.reduced_patch}, reduced).macs_at_128->total() > 0);
+}
