@@ -258,24 +258,41 @@ void finish_run(RunConfig& run, const Plan& plan, const SuiteDataset& dataset, i
   if (plan.request.budget && run.skip_reason.empty()) match_budget(run, plan, dataset);
 }
 
-/// The content of every file of initial weights that a run names.
-void identify_initial_weights(std::vector<RunConfig>& runs) {
-  std::map<std::string, std::string> hashes;
-  for (auto& run : runs) {
-    Json& train = run.settings["train"];
-    const std::string file = train.at("initial_weights"), given = train.at("initial_weights_hash");
-    if (file.empty() && !given.empty())
-      throw UserError("setting train.initial_weights_hash is given without train.initial_weights");
-    if (file.empty()) continue;
-    if (!std::filesystem::is_regular_file(file))
-      throw UserError("setting train.initial_weights: " + file + ": no such file");
-    const auto known = hashes.find(file);
-    const std::string hash =
-        known != hashes.end() ? known->second : hashes.emplace(file, content_hash(read_file(file))).first->second;
-    if (!given.empty() && given != hash)
-      throw UserError("setting train.initial_weights: " + file + " has the hash " + hash + ", not " + given);
-    train["initial_weights_hash"] = hash;
+/// A setting that may name a file; its content then identifies the run.
+struct FileSetting {
+  const char *section, *key, *hash_key;
+  const char* file;  // what the hash belongs to, for messages
+  bool (*names_file)(const std::string& value);
+};
+
+constexpr FileSetting kFileSettings[] = {
+    {"train", "initial_weights", "initial_weights_hash", "train.initial_weights",
+     [](const std::string& value) { return !value.empty(); }},
+    {"data", "plan", "plan_hash", "a plans file as data.plan", is_plans_file},
+};
+
+/// Fills in the hash of the file that the setting names, or checks the one that is given. `hashes`: those of files
+/// known.
+void identify_file(Json& settings, const FileSetting& setting, std::map<std::string, std::string>& hashes) {
+  Json& section = settings[setting.section];
+  const std::string name = std::string("setting ") + setting.section + "." + setting.key;
+  const std::string file = section.at(setting.key), given = section.at(setting.hash_key);
+  if (!setting.names_file(file)) {
+    if (!given.empty()) throw UserError(name + "_hash is given without " + setting.file);
+    return;
   }
+  if (!std::filesystem::is_regular_file(file)) throw UserError(name + ": " + file + ": no such file");
+  const auto [hash, is_new] = hashes.try_emplace(file);
+  if (is_new) hash->second = content_hash(read_file(file));
+  if (!given.empty() && given != hash->second)
+    throw UserError(name + ": " + file + " has the hash " + hash->second + ", not " + given);
+  section[setting.hash_key] = hash->second;
+}
+
+void identify_files(std::vector<RunConfig>& runs) {
+  std::map<std::string, std::string> hashes;
+  for (RunConfig& run : runs)
+    for (const FileSetting& setting : kFileSettings) identify_file(run.settings, setting, hashes);
 }
 
 void skip_repetitions(std::vector<RunConfig>& runs) {
@@ -356,7 +373,7 @@ std::vector<RunConfig> expand(const SuiteRequest& request) {
             finish_run(runs.back(), plan, dataset, fold, seed);
           }
       }
-  identify_initial_weights(runs);
+  identify_files(runs);
   skip_repetitions(runs);
   return shard_of(runs, request);
 }

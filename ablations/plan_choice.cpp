@@ -3,9 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "common/atomic_file.h"
 #include "common/error.h"
-#include "common/hash.h"
 #include "common/nearest_name.h"
 #include "datasets/planner.h"
 
@@ -13,15 +11,6 @@ namespace m3d {
 namespace {
 
 constexpr std::int64_t kUsualBatchSize = 2;
-
-bool is_file_name(const std::string& plan) { return plan.ends_with(".json"); }
-
-void require_plan_name(const std::string& plan) {
-  std::vector<std::string> known = planner_names();
-  known.insert(known.begin(), {"auto", "none"});
-  if (std::find(known.begin(), known.end(), plan) == known.end())
-    throw UserError("setting data.plan: " + unknown_name_message("plan", plan, known) + ", or a .json file");
-}
 
 /// The text that `key` will have; the setting's default where nothing gives it.
 std::string text_of(const char* key, const Overrides& base, const Overrides& set, const char* otherwise) {
@@ -33,27 +22,27 @@ std::string text_of(const char* key, const Overrides& base, const Overrides& set
 
 }  // namespace
 
+bool is_plans_file(const std::string& plan) { return plan.ends_with(".json"); }
+
+std::string resolved_plan(const std::string& plan, bool embedded, const std::string& where) {
+  if (plan == "auto") return embedded ? "none" : "plain";
+  std::vector<std::string> known = planner_names();
+  known.insert(known.begin(), {"auto", "none"});
+  if (!is_plans_file(plan) && std::find(known.begin(), known.end(), plan) == known.end())
+    throw UserError(where + ": " + unknown_name_message("plan", plan, known) + ", or a .json file");
+  return plan;
+}
+
 void choose_plan(Json& data, bool embedded) {
-  const std::string plan = data.at("plan"), given = data.at("plan_hash");
-  if (!is_file_name(plan)) {
-    require_plan_name(plan);
-    if (!given.empty()) throw UserError("setting data.plan_hash is given without a plans file as data.plan");
-    if (plan == "auto") data["plan"] = embedded ? "none" : "plain";
-    if (data["plan"] == "none" && data["batch_size"] == 0) data["batch_size"] = kUsualBatchSize;
-    return;
-  }
-  if (!std::filesystem::is_regular_file(plan)) throw UserError("setting data.plan: " + plan + ": no such file");
-  const std::string hash = content_hash(read_file(plan));
-  if (!given.empty() && given != hash)
-    throw UserError("setting data.plan: " + plan + " has the hash " + hash + ", not " + given);
-  data["plan"] = std::filesystem::absolute(plan).lexically_normal().string();
-  data["plan_hash"] = hash;
+  const std::string plan = resolved_plan(data.at("plan"), embedded, "setting data.plan");
+  data["plan"] = is_plans_file(plan) ? std::filesystem::absolute(plan).lexically_normal().string() : plan;
+  if (plan == "none" && data["batch_size"] == 0) data["batch_size"] = kUsualBatchSize;
 }
 
 Overrides plan_file_options(const Overrides& base, const Overrides& set, const Architecture& architecture) {
   const std::string file = text_of("data.plan", base, set, "auto");
   const bool plain = architecture.name == "nnunet_plain";
-  if (!is_file_name(file) || (!plain && architecture.name != "nnunet_resenc")) return {};
+  if (!is_plans_file(file) || (!plain && architecture.name != "nnunet_resenc")) return {};
   const Plans plans = Plans::read(file);
   const PlanConfiguration plan = plans.configuration(text_of("data.configuration", base, set, "3d_fullres"));
   if (!plan.network_class.ends_with(plain ? ".PlainConvUNet" : ".ResidualEncoderUNet")) return {};

@@ -1,13 +1,18 @@
 #pragma once
-// What data.plan means for a run. Internal to this room.
+// What data.plan means for a run.
 #include "ablations/overrides.h"
 #include "architectures/registry.h"
 
 namespace m3d {
 
-/// Resolves data.plan "auto" (embedded datasets keep their native spacing, others go by nnU-Net's plain planner),
-/// identifies a plans file by its content, and gives runs without a plan a batch size. Throws UserError for an unknown
-/// name and a file that is not there.
+/// "none", a planner's name or a plans file: "auto" keeps embedded datasets at their native spacing and lets others go
+/// by nnU-Net's plain planner. Throws UserError, naming `where`, for an unknown name.
+std::string resolved_plan(const std::string& plan, bool embedded, const std::string& where);
+
+/// Whether a plan is a file rather than a name.
+bool is_plans_file(const std::string& plan);
+
+/// Resolves data.plan, and gives runs without a plan a batch size.
 void choose_plan(Json& data, bool embedded);
 
 /// The options that a plans file gives to nnU-Net's own networks (stages, widths, kernels, strides); empty without a

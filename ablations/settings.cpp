@@ -10,8 +10,7 @@ std::vector<OptionSpec> data_settings() {
       {"data.patch", integer_list, Json::array(), "patch [D, H, W] in voxels; empty: the plan's", {}, 1},
       {"data.plan", string, "auto",
        "spacing, normalisation and patch: none (native spacing), plain, resenc, resenc_m, resenc_l, resenc_xl "
-       "(nnU-Net's "
-       "planners) or an nnUNetPlans.json; auto: none on embedded datasets, else plain"},
+       "(nnU-Net's planners) or an nnUNetPlans.json; auto: none on embedded datasets, else plain"},
       {"data.configuration", string, "3d_fullres", "configuration of the plan"},
       {"data.plan_hash", string, "", "of a plans file; filled in, and checked where it is given"},
       {"data.batch_size", integer, 2, "patches a step; 0: the plan's (2 without one)", {}, 0},

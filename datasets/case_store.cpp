@@ -290,9 +290,9 @@ CaseProperties CaseStore::properties(const std::string& id) const {
   return read_case_properties(file(id, kProperties), opened.shape());
 }
 
-PreparedCase CaseStore::load(const std::string& id, const std::vector<std::vector<int>>& classes) const {
+PreparedCase CaseStore::load(const std::string& id, const std::vector<std::vector<int>>& classes,
+                             const CaseProperties& properties) const {
   const OpenCase opened(file(id, kImage), file(id, kLabels));
-  CaseProperties properties = read_case_properties(file(id, kProperties), opened.shape());
   PreparedCase prepared;
   prepared.id = id;
   prepared.shape = opened.shape();
@@ -304,7 +304,7 @@ PreparedCase CaseStore::load(const std::string& id, const std::vector<std::vecto
   prepared.original = properties.original;
   prepared.crop_begin = properties.crop_begin;
   prepared.class_locations = in_order(properties, classes);
-  prepared.annotated_locations = std::move(properties.annotated_locations);
+  prepared.annotated_locations = properties.annotated_locations;
   return prepared;
 }
 

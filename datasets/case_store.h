@@ -59,7 +59,12 @@ class CaseStore {
 
   CaseProperties properties(const std::string& id) const;
   /// The whole case. `crop_begin` and `original` are those of the properties.
-  PreparedCase load(const std::string& id, const std::vector<std::vector<int>>& classes) const;
+  PreparedCase load(const std::string& id, const std::vector<std::vector<int>>& classes) const {
+    return load(id, classes, properties(id));
+  }
+  /// The same with the case's properties, which were read already.
+  PreparedCase load(const std::string& id, const std::vector<std::vector<int>>& classes,
+                    const CaseProperties& properties) const;
 
  private:
   std::filesystem::path file(const std::string& id, const char* ending) const;

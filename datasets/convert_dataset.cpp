@@ -13,6 +13,7 @@
 #include "datasets/dataset_location.h"
 #include "datasets/descriptor.h"
 #include "datasets/gzip_file.h"
+#include "datasets/image_endings.h"
 #include "datasets/parallel_cases.h"
 
 namespace m3d {
@@ -21,12 +22,6 @@ namespace {
 
 constexpr const char* kState = "conversion.json";  // what was converted; there from the beginning
 constexpr const char* kEnding = ".nii.gz";
-
-std::string channel_file(const std::string& id, std::size_t channel) {
-  std::string number = std::to_string(channel + 10000);
-  number.front() = '_';
-  return id + number + kEnding;
-}
 
 /// Where the files of a case go.
 struct CaseTargets {
@@ -38,7 +33,7 @@ CaseTargets targets_of(const fs::path& folder, const ConvertedCase& one) {
   CaseTargets targets;
   const std::string part = one.test ? "Ts" : "Tr";
   for (std::size_t c = 0; c < one.channels.size(); ++c)
-    targets.channels.push_back(folder / ("images" + part) / channel_file(one.id, c));
+    targets.channels.push_back(folder / ("images" + part) / channel_file_name(one.id, c, kEnding));
   targets.labels = folder / ("labels" + part) / (one.id + kEnding);
   return targets;
 }

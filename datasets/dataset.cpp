@@ -9,6 +9,7 @@
 #include "datasets/converters/source_folder.h"
 #include "datasets/dataset_json.h"
 #include "datasets/dataset_location.h"
+#include "datasets/image_endings.h"
 #include "datasets/phantom/phantom.h"
 
 namespace m3d {
@@ -70,12 +71,6 @@ bool is_preprocessed(const fs::path& folder) {
   return fs::is_directory(folder / kPreprocessedLabels) && !fs::exists(folder / "imagesTr");
 }
 
-std::string channel_suffix(std::size_t channel) {
-  std::string suffix = std::to_string(channel + 10000);
-  suffix.front() = '_';
-  return suffix;
-}
-
 std::vector<CaseFiles> cases_by_name(const fs::path& folder, const DatasetJson& json) {
   std::set<std::string> ids;
   std::error_code failure;
@@ -89,7 +84,7 @@ std::vector<CaseFiles> cases_by_name(const fs::path& folder, const DatasetJson& 
   for (const auto& id : ids) {
     CaseFiles files{id, {}, folder / "labelsTr" / (id + json.file_ending)};
     for (std::size_t c = 0; c < json.channel_names.size(); ++c)
-      files.channels.push_back(folder / "imagesTr" / (id + channel_suffix(c) + json.file_ending));
+      files.channels.push_back(folder / "imagesTr" / channel_file_name(id, c, json.file_ending));
     cases.push_back(std::move(files));
   }
   return cases;

@@ -31,8 +31,7 @@ std::vector<fs::path> folders_matching(const fs::path& root, const std::string& 
 /// Those with raw data, then the one with preprocessed data.
 std::vector<fs::path> all_roots(const DataRoots& roots) {
   std::vector<fs::path> all = searched_roots(roots);
-  const char* preprocessed = std::getenv("nnUNet_preprocessed");
-  if (preprocessed != nullptr && *preprocessed != '\0') all.emplace_back(preprocessed);
+  if (const fs::path root = folder_in_environment("nnUNet_preprocessed"); !root.empty()) all.push_back(root);
   return all;
 }
 
@@ -87,10 +86,15 @@ DatasetLocation locate_folder_name(const std::string& folder_name, const DataRoo
 
 }  // namespace
 
+fs::path folder_in_environment(const char* variable) {
+  const char* value = std::getenv(variable);
+  return value == nullptr ? "" : value;
+}
+
 std::vector<fs::path> searched_roots(const DataRoots& roots) {
   std::vector<fs::path> searched;
   if (!roots.data_root.empty()) searched.push_back(roots.data_root);
-  if (const char* raw = std::getenv("nnUNet_raw"); raw != nullptr && *raw != '\0') searched.emplace_back(raw);
+  if (const fs::path raw = folder_in_environment("nnUNet_raw"); !raw.empty()) searched.push_back(raw);
   if (!roots.output.empty()) searched.push_back(roots.output / "data");
   return searched;
 }

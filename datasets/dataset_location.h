@@ -16,6 +16,9 @@ struct DatasetLocation {
   std::filesystem::path folder;  // empty: not there (only for described datasets)
 };
 
+/// The folder that an environment variable names; empty where it is not set.
+std::filesystem::path folder_in_environment(const char* variable);
+
 /// The roots that are searched, in order: --data-root, $nnUNet_raw, <output>/data.
 std::vector<std::filesystem::path> searched_roots(const DataRoots& roots);
 

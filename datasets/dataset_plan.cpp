@@ -1,12 +1,11 @@
 #include "datasets/dataset_plan.h"
 
-#include <cstdlib>
-
 #include "common/atomic_file.h"
 #include "common/error.h"
 #include "common/interrupt.h"
 #include "common/log.h"
 #include "datasets/dataset_fingerprint.h"
+#include "datasets/dataset_location.h"
 #include "datasets/planned_preprocessing.h"
 #include "datasets/preparation_lock.h"
 
@@ -32,8 +31,7 @@ Fingerprint known_fingerprint(const Dataset& dataset, const fs::path& file) {
 
 fs::path preprocessed_folder(const fs::path& dataset_folder) {
   const fs::path folder = (fs::absolute(dataset_folder) / "").lexically_normal().parent_path();
-  const char* root = std::getenv(kPreprocessed);
-  if (root != nullptr && *root != '\0') return fs::path(root) / folder.filename();
+  if (const fs::path root = folder_in_environment(kPreprocessed); !root.empty()) return root / folder.filename();
   const fs::path raw = folder.parent_path();
   return (raw.filename() == "nnUNet_raw" ? raw.parent_path() : raw) / kPreprocessed / folder.filename();
 }

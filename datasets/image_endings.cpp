@@ -15,6 +15,12 @@ std::string image_ending(const fs::path& file) {
   return {};
 }
 
+std::string channel_file_name(const std::string& id, std::size_t channel, const std::string& ending) {
+  std::string number = std::to_string(channel + 10000);
+  number.front() = '_';
+  return id + number + ending;
+}
+
 fs::path image_file(const fs::path& folder, const std::string& stem) {
   for (const std::string& ending : image_endings())
     if (const fs::path file = folder / (stem + ending); fs::exists(file)) return file;

@@ -160,8 +160,8 @@ CaseStore preprocessed_cases(const Plans& plans, const PlanConfiguration& config
 PreparedCase load_preprocessed(const CaseStore& store, const std::string& id,
                                const std::vector<std::vector<int>>& classes, const Plans& plans,
                                const PlanConfiguration& configuration, const fs::path& file) {
-  PreparedCase prepared = store.load(id, classes);
   const CaseProperties properties = store.properties(id);
+  PreparedCase prepared = store.load(id, classes, properties);
   prepared.original = read_geometry(file);
   Shape3 cropped{};
   for (std::size_t axis = 0; axis < 3; ++axis) cropped[axis] = properties.crop_end[axis] - properties.crop_begin[axis];

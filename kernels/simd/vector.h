@@ -156,20 +156,24 @@ M3D_INLINE Vector<T> scale(Vector<T> p, Vector<T> whole) {
 }
 #endif
 
+/// p = c[0] + c[1] x + ... of `count` vectors at once (Horner's rule).
+template <class T, int terms, int count>
+M3D_INLINE void polynomial_all(const T (&coefficient)[terms], const Vector<T>* x, Vector<T>* p) {
+#pragma GCC unroll 8
+  for (int k = 0; k < count; ++k) p[k] = broadcast<T>(coefficient[terms - 1]);
+#pragma GCC unroll 16
+  for (int term = terms - 2; term >= 0; --term)
+#pragma GCC unroll 8
+    for (int k = 0; k < count; ++k) p[k] = p[k] * x[k] + coefficient[term];
+}
+
 /// 2^x of `count` vectors at once, in place: one after another, the long chain of each would leave the units idle.
 template <class T, int count>
 M3D_INLINE void exp2_all(Vector<T>* x) {
-  using Polynomial = Exp2Polynomial<T>;
   Vector<T> p[count], whole[count];
 #pragma GCC unroll 8
-  for (int k = 0; k < count; ++k) {
-    whole[k] = split_whole<T>(x[k]);
-    p[k] = broadcast<T>(Polynomial::coefficient[Polynomial::terms - 1]);
-  }
-#pragma GCC unroll 16
-  for (int term = Polynomial::terms - 2; term >= 0; --term)
-#pragma GCC unroll 8
-    for (int k = 0; k < count; ++k) p[k] = p[k] * x[k] + Polynomial::coefficient[term];
+  for (int k = 0; k < count; ++k) whole[k] = split_whole<T>(x[k]);
+  polynomial_all<T, Exp2Polynomial<T>::terms, count>(Exp2Polynomial<T>::coefficient, x, p);
 #pragma GCC unroll 8
   for (int k = 0; k < count; ++k) x[k] = scale<T>(p[k] * x[k] + T(1), whole[k]);
 }
@@ -177,17 +181,10 @@ M3D_INLINE void exp2_all(Vector<T>* x) {
 /// 1 - 2^x of `count` vectors at once, in place, for x <= 0: accurate relative to itself near zero too.
 template <class T, int count>
 M3D_INLINE void one_minus_exp2_all(Vector<T>* x) {
-  using Polynomial = Exp2Polynomial<T>;
   Vector<T> p[count], power[count];
 #pragma GCC unroll 8
-  for (int k = 0; k < count; ++k) {
-    power[k] = scale<T>(broadcast<T>(1), split_whole<T>(x[k]));
-    p[k] = broadcast<T>(Polynomial::coefficient[Polynomial::terms - 1]);
-  }
-#pragma GCC unroll 16
-  for (int term = Polynomial::terms - 2; term >= 0; --term)
-#pragma GCC unroll 8
-    for (int k = 0; k < count; ++k) p[k] = p[k] * x[k] + Polynomial::coefficient[term];
+  for (int k = 0; k < count; ++k) power[k] = scale<T>(broadcast<T>(1), split_whole<T>(x[k]));
+  polynomial_all<T, Exp2Polynomial<T>::terms, count>(Exp2Polynomial<T>::coefficient, x, p);
 #pragma GCC unroll 8
   for (int k = 0; k < count; ++k) x[k] = (T(1) - power[k]) - power[k] * (p[k] * x[k]);
 }
@@ -263,12 +260,7 @@ inline constexpr float kLogCoefficient[kLogTerms] = {
 template <int count>
 M3D_INLINE void log1p_all(Vector<float>* e) {
   Vector<float> p[count];
-#pragma GCC unroll 8
-  for (int k = 0; k < count; ++k) p[k] = broadcast<float>(kLogCoefficient[kLogTerms - 1]);
-#pragma GCC unroll 8
-  for (int term = kLogTerms - 2; term >= 0; --term)
-#pragma GCC unroll 8
-    for (int k = 0; k < count; ++k) p[k] = p[k] * e[k] + kLogCoefficient[term];
+  polynomial_all<float, kLogTerms, count>(kLogCoefficient, e, p);
 #pragma GCC unroll 8
   for (int k = 0; k < count; ++k) e[k] *= p[k] * e[k] + 1.0f;
 }

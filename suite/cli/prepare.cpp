@@ -3,9 +3,9 @@
 #include <cstdio>
 #include <mutex>
 
+#include "ablations/plan_choice.h"
 #include "common/error.h"
 #include "common/log.h"
-#include "common/nearest_name.h"
 #include "datasets/convert_dataset.h"
 #include "datasets/dataset_plan.h"
 #include "datasets/disk_need.h"
@@ -95,10 +95,7 @@ class Preparation {
  public:
   Preparation(const PrepareOptions& options, const Dataset& dataset)
       : options_(options), dataset_(dataset), folder_(preprocessed_folder(dataset)) {
-    settings_.plan = options.plan != "auto" ? options.plan : dataset.embedded ? "none" : "plain";
-    if (settings_.plan != "none" && !planner_of(settings_.plan) && !settings_.plan.ends_with(".json"))
-      throw UserError("--plan: " + unknown_name_message("plan", settings_.plan, planner_names()) +
-                      ", auto, none, or a .json file");
+    settings_.plan = resolved_plan(options.plan, dataset.embedded, "--plan");
   }
 
   /// Empty `bad` means that all is done. Fingerprint and preprocessing check every case that they read: only when they

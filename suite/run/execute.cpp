@@ -44,12 +44,11 @@ class RunExecution {
         settings_(prepared.settings),
         data_(*prepared.data),
         request_(prepared.network),
-        input_(prepared.network.input),
         folder_(std::move(folder)),
         architecture_(find_architecture(config.architecture)) {}
 
   void run(RunResult& result) {
-    write_run_description(folder_, config_, data_, input_.patch);
+    write_run_description(folder_, config_, data_, request_.input.patch);
     result.profile = costs();
     require_memory(result.profile);
     const double train_seconds = train_and_predict();
@@ -61,12 +60,12 @@ class RunExecution {
   /// The network lives here only, so that its memory is free when the profile is taken.
   double train_and_predict() {
     const std::shared_ptr<Network> network = initial_network(config_, settings_.train, request_);
-    const TrainingRecipe recipe = training_recipe(config_, settings_, data_, input_.patch);
+    const TrainingRecipe recipe = training_recipe(config_, settings_, data_, request_.input.patch);
     const TrainingResult trained = train(*network, target_spec_of(data_.dataset()), recipe, folder_, config_.name);
     if (settings_.infer.checkpoint == "best") load_weights(folder_ / "best.pt", *network);
     predict({{network},
              data_.dataset(),
-             input_.patch,
+             request_.input.patch,
              settings_.infer,
              config_.device,
              config_.precision,
@@ -96,11 +95,11 @@ class RunExecution {
     return metrics_json(evaluation);
   }
 
-  SpeedRequest speed() const { return speed_request(config_, settings_, input_, data_.dataset().region_based); }
+  SpeedRequest speed() const { return speed_request(config_, settings_, request_.input, data_.dataset().region_based); }
 
   /// What is known before the run: also a run that memory does not suffice for has it in its record.
   Json costs() const {
-    Json profile = profile_json(count_costs(architecture_, input_, request_.model));
+    Json profile = profile_json(count_costs(architecture_, request_.input, request_.model));
     if (config_.precision != "fp32") return profile;
     if (const auto predicted = predict_memory(architecture_, request_.model, speed()))
       profile["predicted_tensor_bytes"] = predicted->training_peak;
@@ -131,7 +130,6 @@ class RunExecution {
   const RunSettings& settings_;
   FoldData& data_;
   const NetworkRequest& request_;
-  const NetworkInput& input_;
   fs::path folder_;
   const Architecture& architecture_;
 };

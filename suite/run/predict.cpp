@@ -28,12 +28,6 @@ namespace {
 
 constexpr std::string_view kFirstChannel = "_0000";
 
-std::string channel_file_name(const std::string& id, std::size_t channel, const std::string& ending) {
-  std::string number = std::to_string(channel);
-  number.insert(0, 4 - std::min<std::size_t>(4, number.size()), '0');
-  return id + "_" + number + ending;
-}
-
 CaseFiles case_files(const fs::path& folder, const std::string& id, const std::string& ending, const Dataset& dataset) {
   CaseFiles files{id, {}, {}};
   for (std::size_t channel = 0; channel < dataset.channel_names.size(); ++channel) {

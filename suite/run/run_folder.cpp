@@ -170,11 +170,8 @@ PredictionContext read_prediction_context(const fs::path& folder) {
     for (const Json& channel : json.at("intensities")) context.fingerprint.channels.push_back(statistics_of(channel));
     context.fingerprint.median_relative_size = json.at("median_relative_size");
     context.patch = json.at("patch").get<Shape3>();
-    if (json.contains("plans")) {
-      Plans plans(json.at("plans"), file.string() + ", plans");
-      PlanConfiguration configuration = plans.configuration(json.at("configuration"));
-      context.plan = RunPlan{std::move(plans), std::move(configuration)};
-    }
+    if (json.contains("plans"))
+      context.plan.emplace(Plans(json.at("plans"), file.string() + ", plans"), json.at("configuration"));
     return context;
   } catch (const nlohmann::json::exception& error) {
     throw UserError(file.string() + " is damaged (" + error.what() + "); repeat the run with --fresh");

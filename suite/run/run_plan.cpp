@@ -13,7 +13,8 @@ Plans plans_of(const DataSettings& settings, const Dataset& dataset, RunPlans::P
   const auto planner = planner_of(settings.plan);
   if (!planner) return Plans::read(settings.plan);
   const std::filesystem::path folder = preprocessed_folder(dataset);
-  if (purpose == RunPlans::Purpose::estimate && !exists(plans_file(folder, *planner))) return plans_of_headers(dataset, *planner);
+  if (purpose == RunPlans::Purpose::estimate && !exists(plans_file(folder, *planner)))
+    return plans_of_headers(dataset, *planner);
   return dataset_plans(dataset, *planner, folder);
 }
 
@@ -35,6 +36,9 @@ bool is_left_open(const Json& model) {
 
 }  // namespace
 
+RunPlan::RunPlan(Plans of_dataset, const std::string& name)
+    : plans(std::move(of_dataset)), configuration(plans.configuration(name)) {}
+
 Shape3 RunPlan::patch() const {
   const std::vector<std::int64_t>& sizes = configuration.patch_size;
   return sizes.size() == 2 ? Shape3{1, sizes[0], sizes[1]} : Shape3{sizes[0], sizes[1], sizes[2]};
@@ -42,13 +46,12 @@ Shape3 RunPlan::patch() const {
 
 std::optional<RunPlan> RunPlans::get(const DataSettings& settings, const Dataset& dataset) {
   if (settings.plan == "none" || settings.plan == "auto") return {};  // auto: a run of before there were plans
-  const std::string key = dataset.folder.string() + "\n" + settings.plan + "\n" + settings.configuration;
-  if (const auto found = known_.find(key); found != known_.end()) return found->second;
-  Plans plans = plans_of(settings, dataset, purpose_);
-  PlanConfiguration configuration = plans.configuration(settings.configuration);
-  RunPlan plan{std::move(plans), std::move(configuration)};
+  const std::string key = dataset.folder.string() + "\n" + settings.plan;
+  auto found = known_.find(key);
+  if (found == known_.end()) found = known_.emplace(key, plans_of(settings, dataset, purpose_)).first;
+  const RunPlan plan(found->second, settings.configuration);
   require_usable(plan, dataset);
-  return known_.emplace(key, std::move(plan)).first->second;
+  return plan;
 }
 
 Json planned_model(const Architecture& architecture, const Json& model, const RunPlan& plan, const Shape3& patch) {

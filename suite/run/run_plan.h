@@ -12,13 +12,15 @@
 namespace m3d {
 
 struct RunPlan {
+  RunPlan(Plans plans, const std::string& configuration);
+
   Plans plans;
   PlanConfiguration configuration;
   /// [D, H, W]; a 2D configuration's has one slice.
   Shape3 patch() const;
 };
 
-/// Plans by dataset, name and configuration, each made once.
+/// Plans by dataset and name, each made once.
 class RunPlans {
  public:
   /// For estimates a plan that would have to be made is made from the headers of the cases alone, and nothing is
@@ -32,7 +34,7 @@ class RunPlans {
 
  private:
   Purpose purpose_;
-  std::map<std::string, RunPlan> known_;
+  std::map<std::string, Plans> known_;
 };
 
 /// `model` with stages, strides and kernels by nnU-Net's rule for the plan's spacing and this patch, where the network

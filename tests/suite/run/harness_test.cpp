@@ -13,13 +13,8 @@ namespace {
 namespace fs = std::filesystem;
 using Catch::Matchers::Contains;
 using small_world::config;
-
-Json json_in(const fs::path& file) { return Json::parse(read_file(file)); }
-
-SuiteOutcome execute(const std::vector<RunConfig>& configs, const HarnessOptions& options) {
-  std::vector<PlannedRun> runs = plan_runs(configs, options, false);
-  return execute_runs(runs, options);
-}
+using small_world::execute;
+using small_world::json_in;
 
 std::vector<RunState> states(const std::vector<RunConfig>& configs, const HarnessOptions& options) {
   std::vector<RunState> result;

@@ -15,6 +15,7 @@ namespace {
 namespace fs = std::filesystem;
 using Catch::Matchers::Contains;
 using small_world::config;
+using small_world::json_in;
 
 constexpr double kOtherSpacing = 1.6;
 
@@ -25,15 +26,12 @@ RunConfig planned(const Json& settings = Json::object()) {
 }
 
 SuiteOutcome execute(const RunConfig& run, const HarnessOptions& options) {
-  std::vector<PlannedRun> runs = plan_runs({run}, options, false);
-  return execute_runs(runs, options);
+  return small_world::execute({run}, options);
 }
 
 fs::path preprocessed(const small_world::World& world) {
   return preprocessed_folder(world.root / "raw" / "Dataset990_Balls");
 }
-
-Json json_in(const fs::path& file) { return Json::parse(read_file(file)); }
 
 void change_json(const fs::path& file, const std::function<void(Json&)>& change) {
   Json json = json_in(file);
@@ -182,8 +180,7 @@ TEST_CASE("Configurations that a run cannot go by are refused before anything is
 TEST_CASE("nnU-Net's networks get the stages that it plans for the spacing") {
   const small_world::World world;
   const Dataset dataset = open_dataset("Dataset990_Balls", {world.root / "raw", {}});
-  RunPlan plan{dataset_plans(dataset, Planner::plain, {}), {}};
-  plan.configuration = plan.plans.configuration("3d_fullres");
+  RunPlan plan(dataset_plans(dataset, Planner::plain, {}), "3d_fullres");
   plan.configuration.spacing = {5, 1, 1};
   const Architecture& nnunet = find_architecture("nnunet_plain");
   const Json open = nnunet.options.resolve(Json::object(), [](const std::string&) { return "test"; });

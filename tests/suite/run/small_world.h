@@ -121,4 +121,11 @@ inline RunConfig config(std::uint64_t seed, const Json& settings = Json::object(
   return result;
 }
 
+inline SuiteOutcome execute(const std::vector<RunConfig>& configs, const HarnessOptions& options) {
+  std::vector<PlannedRun> runs = plan_runs(configs, options, false);
+  return execute_runs(runs, options);
+}
+
+inline Json json_in(const fs::path& file) { return Json::parse(read_file(file)); }
+
 }  // namespace m3d::small_world
