@@ -5,7 +5,7 @@
 
 #include "common/error.h"
 #include "common/nearest_name.h"
-#include "datasets/planner.h"
+#include "datasets/planning/planner.h"
 
 namespace m3d {
 namespace {

@@ -2,7 +2,7 @@
 // A case with its reference and predictions, and what its pictures (slices, surfaces) have in common.
 #include <optional>
 
-#include "datasets/dataset.h"
+#include "datasets/catalogue/dataset.h"
 #include "reports/figures.h"
 #include "reports/panels.h"
 

@@ -3,7 +3,7 @@
 #include <map>
 #include <vector>
 
-#include "datasets/image.h"
+#include "datasets/images/image.h"
 #include "reports/png.h"
 
 namespace m3d::reports {

@@ -2,7 +2,7 @@
 // Surfaces of structures as pictures: smoothed, lit, seen from a fixed oblique angle without perspective.
 #include <vector>
 
-#include "datasets/label_surface.h"
+#include "datasets/images/label_surface.h"
 #include "reports/png.h"
 
 namespace m3d::reports {

@@ -12,9 +12,9 @@
 
 #include "common/atomic_file.h"
 #include "common/error.h"
-#include "datasets/dataset_fingerprint.h"
-#include "datasets/planner.h"
-#include "datasets/preprocess_dataset.h"
+#include "datasets/planning/dataset_fingerprint.h"
+#include "datasets/planning/planner.h"
+#include "datasets/preprocessing/preprocess_dataset.h"
 
 namespace m3d {
 namespace {

@@ -3,9 +3,9 @@
 // (nnunetv2/dataset_conversion/Dataset218_Amos2022_task1.py, Dataset219_Amos2022_task2.py).
 #include <limits>
 
+#include "datasets/catalogue/dataset_json.h"
 #include "datasets/converters/conversion.h"
 #include "datasets/converters/source_folder.h"
-#include "datasets/dataset_json.h"
 
 namespace m3d {
 namespace fs = std::filesystem;

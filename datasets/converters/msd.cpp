@@ -1,8 +1,8 @@
 // A task of the Medical Segmentation Decathlon: images with all channels in one 4D file become a file a channel, and
 // the names in dataset.json are turned round (nnunetv2/dataset_conversion/convert_MSD_dataset.py).
+#include "datasets/catalogue/dataset_json.h"
 #include "datasets/converters/conversion.h"
 #include "datasets/converters/source_folder.h"
-#include "datasets/dataset_json.h"
 
 namespace m3d {
 namespace fs = std::filesystem;

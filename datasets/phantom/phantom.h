@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "common/strict_yaml.h"
-#include "datasets/image.h"
+#include "datasets/images/image.h"
 
 namespace m3d {
 

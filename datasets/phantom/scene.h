@@ -4,7 +4,7 @@
 #include <optional>
 #include <vector>
 
-#include "datasets/image.h"
+#include "datasets/images/image.h"
 #include "datasets/phantom/shapes.h"
 
 namespace m3d::phantom {

@@ -6,7 +6,7 @@
 #include "ablations/run_config.h"
 #include "ablations/suite.h"
 #include "architectures/registry.h"
-#include "datasets/dataset.h"
+#include "datasets/catalogue/dataset.h"
 #include "suite/cli/command.h"
 #include "suite/cli/output.h"
 

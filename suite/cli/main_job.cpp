@@ -6,7 +6,7 @@
 #include "ablations/expand.h"
 #include "common/atomic_file.h"
 #include "common/error.h"
-#include "datasets/dataset.h"
+#include "datasets/catalogue/dataset.h"
 #include "reports/report.h"
 #include "suite/cli/command.h"
 #include "suite/cli/match_options.h"

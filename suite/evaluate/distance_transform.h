@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "datasets/image.h"
+#include "datasets/images/image.h"
 
 namespace m3d {
 

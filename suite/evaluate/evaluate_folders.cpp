@@ -5,7 +5,7 @@
 
 #include "common/error.h"
 #include "common/nearest_name.h"
-#include "datasets/image_endings.h"
+#include "datasets/images/image_endings.h"
 
 namespace m3d {
 namespace {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "common/strict_yaml.h"
-#include "datasets/dataset.h"
+#include "datasets/catalogue/dataset.h"
 #include "suite/evaluate/metrics.h"
 
 namespace m3d {

@@ -5,7 +5,7 @@
 #include <optional>
 #include <vector>
 
-#include "datasets/dataset.h"
+#include "datasets/catalogue/dataset.h"
 
 namespace m3d {
 

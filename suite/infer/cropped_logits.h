@@ -6,8 +6,8 @@
 #include <optional>
 #include <vector>
 
-#include "datasets/plane_resampling.h"
-#include "datasets/preprocessing.h"
+#include "datasets/preprocessing/plane_resampling.h"
+#include "datasets/preprocessing/preprocessing.h"
 #include "suite/infer/sliding_window.h"
 
 namespace m3d {

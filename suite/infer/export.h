@@ -4,8 +4,8 @@
 
 #include <functional>
 
-#include "datasets/dataset.h"
-#include "datasets/preprocessing.h"
+#include "datasets/catalogue/dataset.h"
+#include "datasets/preprocessing/preprocessing.h"
 #include "suite/infer/file_grid.h"
 
 namespace m3d {

@@ -1,6 +1,6 @@
 #pragma once
 // Where the voxels of a case's crop lie in its file. Internal to this room.
-#include "datasets/preprocessing.h"
+#include "datasets/preprocessing/preprocessing.h"
 
 namespace m3d {
 

@@ -5,8 +5,8 @@
 #include <filesystem>
 #include <fstream>
 
-#include "datasets/dataset.h"
-#include "datasets/preprocessing.h"
+#include "datasets/catalogue/dataset.h"
+#include "datasets/preprocessing/preprocessing.h"
 #include "suite/infer/file_grid.h"
 
 namespace m3d {

@@ -8,7 +8,7 @@
 #include <functional>
 #include <vector>
 
-#include "datasets/image.h"
+#include "datasets/images/image.h"
 
 namespace m3d {
 

@@ -8,7 +8,7 @@
 
 #include "architectures/macs.h"
 #include "architectures/registry.h"
-#include "datasets/image.h"
+#include "datasets/images/image.h"
 
 namespace m3d {
 

@@ -2,7 +2,7 @@
 // --match: runs whose widths meet another network's budget, so that a comparison is one of equal cost.
 #include "ablations/expand.h"
 #include "architectures/width.h"
-#include "datasets/dataset.h"
+#include "datasets/catalogue/dataset.h"
 
 namespace m3d {
 

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "ablations/run_config.h"
-#include "datasets/dataset.h"
+#include "datasets/catalogue/dataset.h"
 #include "suite/run/run_data.h"
 
 namespace m3d {

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "architectures/registry.h"
-#include "datasets/preprocessing.h"
+#include "datasets/preprocessing/preprocessing.h"
 #include "suite/train/settings.h"
 
 namespace m3d {

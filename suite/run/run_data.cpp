@@ -6,8 +6,8 @@
 
 #include "common/error.h"
 #include "common/log.h"
-#include "datasets/dataset_plan.h"
-#include "datasets/preprocessed_cases.h"
+#include "datasets/planning/dataset_plan.h"
+#include "datasets/preprocessing/preprocessed_cases.h"
 #include "suite/profile/profile.h"
 #include "suite/train/targets.h"
 

@@ -9,10 +9,10 @@
 
 #include "ablations/run_config.h"
 #include "architectures/registry.h"
-#include "datasets/case_store.h"
-#include "datasets/dataset.h"
-#include "datasets/patch_source.h"
-#include "datasets/preprocessing.h"
+#include "datasets/catalogue/dataset.h"
+#include "datasets/preprocessing/preprocessing.h"
+#include "datasets/sampling/patch_source.h"
+#include "datasets/storage/case_store.h"
 #include "suite/run/run_plan.h"
 #include "suite/train/settings.h"
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "common/error.h"
-#include "datasets/dataset_plan.h"
-#include "datasets/topology.h"
+#include "datasets/planning/dataset_plan.h"
+#include "datasets/planning/topology.h"
 
 namespace m3d {
 namespace {

@@ -5,8 +5,8 @@
 #include <string>
 
 #include "architectures/registry.h"
-#include "datasets/dataset.h"
-#include "datasets/plans.h"
+#include "datasets/catalogue/dataset.h"
+#include "datasets/planning/plans.h"
 #include "suite/train/settings.h"
 
 namespace m3d {

@@ -10,7 +10,7 @@
 #include <variant>
 #include <vector>
 
-#include "datasets/patch_sampler.h"
+#include "datasets/sampling/patch_sampler.h"
 
 namespace m3d {
 

@@ -6,7 +6,7 @@
 #include <exception>
 #include <sstream>
 
-#include "datasets/case_store.h"
+#include "datasets/storage/case_store.h"
 #include "kernels/allocator_policy.h"
 #include "suite/train/batch_loader.h"
 

@@ -18,7 +18,7 @@ struct DataSettings {
   double validation_foreground_fraction = 0.33;
   bool mirror = true;
   std::string split;                  // name of the folds; empty: the dataset's standard
-  std::string augmentation = "none";  // or "nnunet", "nnunet_v1" (datasets/augmentation.h)
+  std::string augmentation = "none";  // or "nnunet", "nnunet_v1" (datasets/sampling/augmentation.h)
   std::int64_t workers = 1;
   std::int64_t max_classes = 0;  // 0: all
   std::int64_t max_cases = 0;

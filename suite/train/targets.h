@@ -3,8 +3,8 @@
 #include <optional>
 
 #include "architectures/registry.h"
-#include "datasets/dataset.h"
-#include "datasets/patch_sampler.h"
+#include "datasets/catalogue/dataset.h"
+#include "datasets/sampling/patch_sampler.h"
 
 namespace m3d {
 

@@ -2,9 +2,9 @@
 #include <cmath>
 
 #include "common/error.h"
-#include "datasets/augmentation.h"
-#include "datasets/augmentation_operations.h"
-#include "datasets/cubic_transform.h"
+#include "datasets/numerics/cubic_transform.h"
+#include "datasets/sampling/augmentation.h"
+#include "datasets/sampling/augmentation_operations.h"
 #include "suite/verify/record_values.h"
 
 namespace m3d {

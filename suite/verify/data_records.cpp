@@ -1,9 +1,9 @@
 // Records of kinds "rng", "topology" and "resampling".
 #include <cmath>
 
-#include "datasets/numpy_random.h"
-#include "datasets/resampling.h"
-#include "datasets/topology.h"
+#include "datasets/numerics/numpy_random.h"
+#include "datasets/planning/topology.h"
+#include "datasets/preprocessing/resampling.h"
 #include "suite/verify/record_values.h"
 
 namespace m3d {

@@ -2,7 +2,7 @@
 #include <cmath>
 
 #include "common/error.h"
-#include "datasets/splits.h"
+#include "datasets/catalogue/splits.h"
 #include "suite/infer/sliding_window.h"
 #include "suite/verify/fill_record.h"
 #include "suite/verify/record_values.h"

@@ -2,10 +2,10 @@
 #include <cmath>
 
 #include "common/error.h"
-#include "datasets/dataset_fingerprint.h"
-#include "datasets/dataset_json.h"
-#include "datasets/planned_preprocessing.h"
-#include "datasets/planner.h"
+#include "datasets/catalogue/dataset_json.h"
+#include "datasets/planning/dataset_fingerprint.h"
+#include "datasets/planning/planner.h"
+#include "datasets/preprocessing/planned_preprocessing.h"
 #include "suite/infer/export.h"
 #include "suite/infer/probability_file.h"
 #include "suite/verify/record_values.h"

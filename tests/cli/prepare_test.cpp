@@ -4,7 +4,7 @@
 #include <filesystem>
 
 #include "common/atomic_file.h"
-#include "datasets/dataset.h"
+#include "datasets/catalogue/dataset.h"
 #include "tests/catch.h"
 #include "tests/cli/program.h"
 

@@ -2,8 +2,8 @@
 // evaluation on what scanners really write. Skipped where the reference folder is absent.
 #include "common/atomic_file.h"
 #include "common/resources.h"
-#include "datasets/dataset.h"
-#include "datasets/image.h"
+#include "datasets/catalogue/dataset.h"
+#include "datasets/images/image.h"
 #include "tests/catch.h"
 #include "tests/cli/program.h"
 

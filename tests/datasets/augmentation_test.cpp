@@ -1,12 +1,12 @@
-#include "datasets/augmentation.h"
+#include "datasets/sampling/augmentation.h"
 
 #include <algorithm>
 #include <cmath>
 #include <numeric>
 
-#include "datasets/augmentation_operations.h"
-#include "datasets/patch_sampler.h"
-#include "datasets/preprocessing.h"
+#include "datasets/preprocessing/preprocessing.h"
+#include "datasets/sampling/augmentation_operations.h"
+#include "datasets/sampling/patch_sampler.h"
 #include "tests/catch.h"
 
 using namespace m3d;

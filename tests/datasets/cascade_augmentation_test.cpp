@@ -1,4 +1,4 @@
-#include "datasets/cascade_augmentation.h"
+#include "datasets/sampling/cascade_augmentation.h"
 
 #include <algorithm>
 #include <numeric>

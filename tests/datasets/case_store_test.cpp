@@ -1,12 +1,12 @@
-#include "datasets/case_store.h"
+#include "datasets/storage/case_store.h"
 
 #include <fstream>
 #include <numeric>
 #include <thread>
 
 #include "common/random.h"
-#include "datasets/blosc_array.h"
-#include "datasets/patch_sampler.h"
+#include "datasets/sampling/patch_sampler.h"
+#include "datasets/storage/blosc_array.h"
 #include "tests/catch.h"
 #include "tests/datasets/small_dataset.h"
 

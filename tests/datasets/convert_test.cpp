@@ -8,10 +8,10 @@
 #include <thread>
 
 #include "common/atomic_file.h"
-#include "datasets/convert_dataset.h"
-#include "datasets/dataset_json.h"
-#include "datasets/disk_need.h"
-#include "datasets/gzip_file.h"
+#include "datasets/catalogue/convert_dataset.h"
+#include "datasets/catalogue/dataset_json.h"
+#include "datasets/catalogue/disk_need.h"
+#include "datasets/images/gzip_file.h"
 #include "datasets/parallel_cases.h"
 #include "tests/catch.h"
 #include "tests/datasets/download.h"

@@ -1,4 +1,4 @@
-#include "datasets/dataset.h"
+#include "datasets/catalogue/dataset.h"
 
 #include <cstdlib>
 #include <thread>

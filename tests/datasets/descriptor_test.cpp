@@ -1,10 +1,10 @@
-#include "datasets/descriptor.h"
+#include "datasets/catalogue/descriptor.h"
 
 #include <set>
 
 #include "common/resources.h"
-#include "datasets/dataset_json.h"
-#include "datasets/descriptor_variant.h"
+#include "datasets/catalogue/dataset_json.h"
+#include "datasets/catalogue/descriptor_variant.h"
 #include "tests/catch.h"
 #include "tests/datasets/small_dataset.h"
 

@@ -1,5 +1,5 @@
 // tests/data/headers/series: four CT slices 2.5 mm apart, named against their order (scripts/make-header-fixtures).
-#include "datasets/image.h"
+#include "datasets/images/image.h"
 #include "tests/catch.h"
 #include "tests/datasets/small_dataset.h"
 

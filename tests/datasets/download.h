@@ -1,6 +1,6 @@
 #pragma once
 // Small datasets laid out exactly as they are distributed, to be converted and to be broken by the tests.
-#include "datasets/convert_dataset.h"
+#include "datasets/catalogue/convert_dataset.h"
 #include "tests/datasets/small_dataset.h"
 
 namespace m3d::test {

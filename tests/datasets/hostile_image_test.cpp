@@ -8,7 +8,7 @@
 #include <cstring>
 #include <limits>
 
-#include "datasets/image.h"
+#include "datasets/images/image.h"
 #include "tests/catch.h"
 #include "tests/datasets/small_dataset.h"
 

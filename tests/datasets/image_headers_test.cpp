@@ -5,7 +5,7 @@
 #include "common/atomic_file.h"
 #include "common/hash.h"
 #include "common/resources.h"
-#include "datasets/image.h"
+#include "datasets/images/image.h"
 #include "tests/catch.h"
 #include "tests/datasets/small_dataset.h"
 

@@ -4,7 +4,7 @@
 #include <limits>
 
 #include "common/resources.h"
-#include "datasets/image.h"
+#include "datasets/images/image.h"
 #include "tests/catch.h"
 #include "tests/datasets/small_dataset.h"
 

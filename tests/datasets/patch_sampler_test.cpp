@@ -1,10 +1,10 @@
-#include "datasets/patch_sampler.h"
+#include "datasets/sampling/patch_sampler.h"
 
 #include <algorithm>
 #include <chrono>
 #include <set>
 
-#include "datasets/preprocessing.h"
+#include "datasets/preprocessing/preprocessing.h"
 #include "tests/catch.h"
 
 using namespace m3d;

@@ -1,12 +1,12 @@
-#include "datasets/planned_preprocessing.h"
+#include "datasets/preprocessing/planned_preprocessing.h"
 
 #include <algorithm>
 #include <mutex>
 #include <set>
 
-#include "datasets/dataset_fingerprint.h"
-#include "datasets/dataset_plan.h"
-#include "datasets/preprocess_dataset.h"
+#include "datasets/planning/dataset_fingerprint.h"
+#include "datasets/planning/dataset_plan.h"
+#include "datasets/preprocessing/preprocess_dataset.h"
 #include "tests/catch.h"
 #include "tests/datasets/small_dataset.h"
 

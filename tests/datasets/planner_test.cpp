@@ -1,8 +1,8 @@
-#include "datasets/planner.h"
+#include "datasets/planning/planner.h"
 
 #include "common/atomic_file.h"
-#include "datasets/dataset_fingerprint.h"
-#include "datasets/numpy_statistics.h"
+#include "datasets/numerics/numpy_statistics.h"
+#include "datasets/planning/dataset_fingerprint.h"
 #include "tests/catch.h"
 #include "tests/datasets/small_dataset.h"
 

@@ -1,12 +1,12 @@
-#include "datasets/preprocessing.h"
+#include "datasets/preprocessing/preprocessing.h"
 
 #include <cmath>
 #include <numeric>
 
 #include "common/hash.h"
 #include "common/resources.h"
-#include "datasets/dataset_json.h"
-#include "datasets/normalisation.h"
+#include "datasets/catalogue/dataset_json.h"
+#include "datasets/preprocessing/normalisation.h"
 #include "tests/catch.h"
 #include "tests/datasets/small_dataset.h"
 

@@ -1,4 +1,4 @@
-#include "datasets/resampling.h"
+#include "datasets/preprocessing/resampling.h"
 
 #include <omp.h>
 
@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "common/random.h"
-#include "datasets/resize.h"
+#include "datasets/preprocessing/resize.h"
 #include "tests/catch.h"
 
 using namespace m3d;

@@ -8,7 +8,7 @@
 
 #include "common/atomic_file.h"
 #include "common/error.h"
-#include "datasets/dataset.h"
+#include "datasets/catalogue/dataset.h"
 
 namespace m3d::test {
 

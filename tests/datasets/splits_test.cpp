@@ -1,11 +1,11 @@
-#include "datasets/splits.h"
+#include "datasets/catalogue/splits.h"
 
 #include <map>
 #include <set>
 
 #include "common/resources.h"
-#include "datasets/dataset_json.h"
-#include "datasets/numpy_random.h"
+#include "datasets/catalogue/dataset_json.h"
+#include "datasets/numerics/numpy_random.h"
 #include "tests/catch.h"
 #include "tests/datasets/small_dataset.h"
 

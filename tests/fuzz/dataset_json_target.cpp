@@ -1,5 +1,5 @@
 // dataset.json from its bytes, and descriptors of datasets: the same content as YAML.
-#include "datasets/dataset_json.h"
+#include "datasets/catalogue/dataset_json.h"
 #include "tests/fuzz/fuzz_target.h"
 
 M3D_FUZZ_TARGET(dataset_json) {

@@ -1,5 +1,5 @@
 #include "common/strict_yaml.h"
-#include "datasets/dataset_json.h"
+#include "datasets/catalogue/dataset_json.h"
 #include "tests/fuzz/fuzz_target.h"
 
 M3D_FUZZ_TARGET(descriptor) {

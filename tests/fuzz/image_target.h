@@ -1,6 +1,6 @@
 #pragma once
 // What the image targets do with a parser: header, and voxels up to a bound.
-#include "datasets/stored_volume.h"
+#include "datasets/images/stored_volume.h"
 #include "tests/fuzz/fuzz_target.h"
 
 namespace m3d::fuzz {

@@ -1,6 +1,6 @@
 // A case's properties (nnU-Net's .pkl), and a pickle with calls and persistent ids as PyTorch's files have them.
 #include "common/pickle.h"
-#include "datasets/case_properties.h"
+#include "datasets/storage/case_properties.h"
 #include "tests/fuzz/fuzz_target.h"
 
 using namespace m3d;

@@ -1,4 +1,4 @@
-#include "datasets/plans.h"
+#include "datasets/planning/plans.h"
 #include "tests/fuzz/fuzz_target.h"
 
 using namespace m3d;

@@ -10,7 +10,7 @@
 #include "common/atomic_file.h"
 #include "common/hash.h"
 #include "common/random.h"
-#include "datasets/image.h"
+#include "datasets/images/image.h"
 
 namespace m3d::testing {
 namespace fs = std::filesystem;

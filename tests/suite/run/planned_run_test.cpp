@@ -2,8 +2,8 @@
 #include <torch/torch.h>
 
 #include "common/error.h"
-#include "datasets/dataset_plan.h"
-#include "datasets/planner.h"
+#include "datasets/planning/dataset_plan.h"
+#include "datasets/planning/planner.h"
 #include "suite/run/run_data.h"
 #include "suite/run/run_folder.h"
 #include "tests/catch.h"

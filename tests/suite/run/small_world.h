@@ -9,7 +9,7 @@
 #include "architectures/registry.h"
 #include "common/atomic_file.h"
 #include "common/random.h"
-#include "datasets/image.h"
+#include "datasets/images/image.h"
 #include "suite/run/harness.h"
 
 namespace m3d::small_world {

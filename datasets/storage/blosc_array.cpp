@@ -1,0 +1,161 @@
+#include "datasets/storage/blosc_array.h"
+
+#include <b2nd.h>
+
+#include <algorithm>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "common/error.h"
+
+namespace m3d {
+namespace {
+
+/// Global state of the library lives as long as the program.
+void start_library() {
+  static const bool started = [] {
+    blosc2_init();
+    return true;
+  }();
+  static_cast<void>(started);
+}
+
+struct ArrayCloser {
+  void operator()(b2nd_array_t* array) const { b2nd_free(array); }
+};
+using ArrayPointer = std::unique_ptr<b2nd_array_t, ArrayCloser>;
+struct ContextCloser {
+  void operator()(b2nd_context_t* context) const { b2nd_free_ctx(context); }
+};
+
+void require(int code, const std::filesystem::path& file, const char* what) {
+  if (code < 0) throw RunError(file.string() + ": cannot " + what + " (Blosc2: " + print_error(code) + ")");
+}
+
+/// Compresses values into a file, or into memory where `file` is empty.
+ArrayPointer compressed(const std::filesystem::path& file, const void* values, std::int64_t bytes, const char* type,
+                        int bytes_per_value, const Shape4& shape, const BloscLayout& layout, bool shuffled) {
+  start_library();
+  blosc2_cparams parameters = BLOSC2_CPARAMS_DEFAULTS;
+  parameters.compcode = BLOSC_LZ4;
+  parameters.clevel = 5;
+  parameters.typesize = bytes_per_value;
+  parameters.nthreads = 1;
+  std::fill(std::begin(parameters.filters), std::end(parameters.filters), std::uint8_t{0});
+  parameters.filters[BLOSC2_MAX_FILTERS - 1] = shuffled ? BLOSC_SHUFFLE : BLOSC_NOFILTER;
+  blosc2_dparams reading = BLOSC2_DPARAMS_DEFAULTS;
+  std::string path = file.string();
+  blosc2_storage storage = BLOSC2_STORAGE_DEFAULTS;
+  storage.contiguous = true;
+  storage.urlpath = path.empty() ? nullptr : path.data();
+  storage.cparams = &parameters;
+  storage.dparams = &reading;
+  std::array<std::int32_t, 4> chunk{}, block{};
+  for (std::size_t axis = 0; axis < 4; ++axis) {
+    chunk[axis] = static_cast<std::int32_t>(layout.chunk[axis]);
+    block[axis] = static_cast<std::int32_t>(layout.block[axis]);
+  }
+  const std::unique_ptr<b2nd_context_t, ContextCloser> context(
+      b2nd_create_ctx(&storage, 4, shape.data(), chunk.data(), block.data(), type, DTYPE_NUMPY_FORMAT, nullptr, 0));
+  b2nd_array_t* array = nullptr;
+  if (!context) throw RunError(path + ": cannot write it (Blosc2: no context)");
+  require(b2nd_from_cbuffer(context.get(), &array, values, bytes), file, "write it");
+  return ArrayPointer(array);
+}
+
+/// Whether shuffling the bytes makes a chunk from the middle of the array smaller.
+template <class T>
+bool shuffling_pays(std::span<const T> values, const char* type, const Shape4& shape, const BloscLayout& layout) {
+  Shape4 size = layout.chunk, begin{};
+  BloscLayout trial = layout;
+  for (std::size_t axis = 0; axis < 4; ++axis) {
+    size[axis] = std::min(size[axis], shape[axis]);
+    begin[axis] = (shape[axis] - size[axis]) / 2;
+    trial.block[axis] = std::min(trial.block[axis], size[axis]);
+  }
+  trial.chunk = size;
+  std::vector<T> slab;
+  for (std::int64_t c = 0; c < size[0]; ++c)
+    for (std::int64_t z = 0; z < size[1]; ++z)
+      for (std::int64_t y = 0; y < size[2]; ++y) {
+        const auto row = values.begin() +
+                         (((begin[0] + c) * shape[1] + begin[1] + z) * shape[2] + begin[2] + y) * shape[3] + begin[3];
+        slab.insert(slab.end(), row, row + size[3]);
+      }
+  const auto bytes = static_cast<std::int64_t>(slab.size() * sizeof(T));
+  const auto plain = compressed({}, slab.data(), bytes, type, sizeof(T), size, trial, false);
+  const auto shuffled = compressed({}, slab.data(), bytes, type, sizeof(T), size, trial, true);
+  return shuffled->sc->cbytes < plain->sc->cbytes;
+}
+
+template <class T>
+void write(const std::filesystem::path& file, std::span<const T> values, const char* type, const Shape4& shape,
+           const BloscLayout& layout) {
+  std::filesystem::remove(file);  // the library appends to what is there
+  compressed(file, values.data(), static_cast<std::int64_t>(values.size_bytes()), type, sizeof(T), shape, layout,
+             shuffling_pays(values, type, shape, layout));
+}
+
+/// The length that a frame's header gives (bytes 16 to 23, big-endian); -1 where there is no header.
+std::int64_t length_in_header(const std::filesystem::path& file) {
+  std::array<unsigned char, 24> header{};
+  std::ifstream stream(file, std::ios::binary);
+  if (!stream.read(reinterpret_cast<char*>(header.data()), header.size())) return -1;
+  if (std::string(header.begin() + 2, header.begin() + 9) != "b2frame") return -1;
+  std::int64_t length = 0;
+  for (std::size_t i = 16; i < 24; ++i) length = length << 8 | header[i];
+  return length;
+}
+
+}  // namespace
+
+void write_blosc(const std::filesystem::path& file, std::span<const float> values, const Shape4& shape,
+                 const BloscLayout& layout) {
+  write(file, values, "<f4", shape, layout);
+}
+void write_blosc(const std::filesystem::path& file, std::span<const std::int16_t> values, const Shape4& shape,
+                 const BloscLayout& layout) {
+  write(file, values, "<i2", shape, layout);
+}
+
+struct BloscArray::Handle {
+  blosc2_stdio_mmap mapping = blosc2_get_blosc2_stdio_mmap_defaults();
+  blosc2_io io{};
+  ArrayPointer array;
+};
+
+BloscArray::BloscArray(const std::filesystem::path& file) : file_(file), handle_(std::make_unique<Handle>()) {
+  start_library();
+  std::error_code error;
+  const auto size = std::filesystem::file_size(file, error);
+  if (error) throw RunError(file.string() + ": cannot read it: " + error.message());
+  const std::int64_t length = length_in_header(file);
+  if (length < 0) throw RunError(file.string() + ": not a .b2nd file");
+  if (length != static_cast<std::int64_t>(size))
+    throw RunError(file.string() + ": it should have " + std::to_string(length) + " bytes and has " +
+                   std::to_string(size) + "; it was cut off or damaged: remove the case's files and prepare it again");
+  handle_->io = {BLOSC2_IO_FILESYSTEM_MMAP, "filesystem_mmap", &handle_->mapping};
+  blosc2_schunk* chunks = blosc2_schunk_open_udio(file.c_str(), &handle_->io);
+  b2nd_array_t* array = nullptr;
+  if (chunks == nullptr) throw RunError(file.string() + ": not a readable .b2nd file");
+  const int code = b2nd_from_schunk(chunks, &array);
+  if (code < 0) blosc2_schunk_free(chunks);
+  require(code, file, "read it as an array");
+  handle_->array.reset(array);
+  if (array->ndim != 4) throw RunError(file.string() + ": expected four dimensions (C, z, y, x)");
+  std::copy(array->shape, array->shape + 4, shape_.begin());
+  type_ = array->dtype != nullptr ? array->dtype : "";
+}
+
+BloscArray::~BloscArray() = default;
+
+void BloscArray::read(const Shape4& begin, const Shape4& size, void* target) const {
+  Shape4 end{};
+  std::int64_t bytes = handle_->array->sc->typesize;
+  for (std::size_t axis = 0; axis < 4; ++axis) end[axis] = begin[axis] + size[axis], bytes *= size[axis];
+  require(b2nd_get_slice_cbuffer(handle_->array.get(), begin.data(), end.data(), target, size.data(), bytes), file_,
+          "read a part of it");
+}
+
+}  // namespace m3d
