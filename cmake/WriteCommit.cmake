@@ -1,3 +1,4 @@
+cmake_minimum_required(VERSION 3.25)
 # cmake -D SOURCE=<folder> -D OUTPUT=<header> -P WriteCommit.cmake: the commit as a header, rewritten only when it changed.
 # Without optional locks, so that a build never stands in the way of a commit.
 execute_process(COMMAND git --no-optional-locks describe --always --abbrev=12 --dirty --exclude=*
