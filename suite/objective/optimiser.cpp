@@ -5,15 +5,15 @@
 
 #include "common/error.h"
 #include "common/nearest_name.h"
+#include "suite/objective/fused_optimisers.h"
 #include "suite/objective/radam.h"
 #include "suite/objective/setting.h"
 
 namespace m3d {
 namespace {
 
-template <class Options>
-Options adaptive_options(const Json& settings) {
-  return Options(setting(settings, "learning_rate", 1e-3))
+torch::optim::AdamWOptions adaptive_options(const Json& settings) {
+  return torch::optim::AdamWOptions(setting(settings, "learning_rate", 1e-3))
       .betas({setting(settings, "beta1", 0.9), setting(settings, "beta2", 0.999)})
       .eps(setting(settings, "epsilon", 1e-8))
       .weight_decay(setting(settings, "weight_decay", 0.0));
@@ -31,15 +31,13 @@ torch::optim::SGDOptions sgd_options(const Json& settings) {
 
 std::unique_ptr<torch::optim::Optimizer> make_optimiser(const Json& train_settings,
                                                         std::vector<torch::Tensor> parameters) {
-  using namespace torch::optim;
+  using WeightDecay = FusedAdam::WeightDecay;
   const std::string name = setting(train_settings, "optimiser", std::string("adamw"));
-  if (name == "adamw")
-    return std::make_unique<AdamW>(std::move(parameters), adaptive_options<AdamWOptions>(train_settings));
-  if (name == "adam")
-    return std::make_unique<Adam>(std::move(parameters), adaptive_options<AdamOptions>(train_settings));
-  if (name == "radam")
-    return std::make_unique<RAdam>(std::move(parameters), adaptive_options<AdamWOptions>(train_settings));
-  if (name == "sgd") return std::make_unique<SGD>(std::move(parameters), sgd_options(train_settings));
+  if (name == "adamw" || name == "adam")
+    return std::make_unique<FusedAdam>(std::move(parameters), adaptive_options(train_settings),
+                                       name == "adamw" ? WeightDecay::decoupled : WeightDecay::added_to_gradient);
+  if (name == "radam") return std::make_unique<RAdam>(std::move(parameters), adaptive_options(train_settings));
+  if (name == "sgd") return std::make_unique<FusedSgd>(std::move(parameters), sgd_options(train_settings));
   throw UserError("train.optimiser: " + unknown_name_message("optimiser", name, {"adamw", "sgd", "adam", "radam"}));
 }
 
@@ -47,22 +45,12 @@ void set_learning_rate(torch::optim::Optimizer& optimiser, double learning_rate)
   for (auto& group : optimiser.param_groups()) group.options().set_lr(learning_rate);
 }
 
-namespace {
-
-template <class Options>
-bool set_beta1_of(torch::optim::OptimizerOptions& options, double beta1) {
-  auto* adaptive = dynamic_cast<Options*>(&options);
-  if (adaptive) adaptive->betas({beta1, std::get<1>(adaptive->betas())});
-  return adaptive != nullptr;
-}
-
-}  // namespace
-
 void set_beta1(torch::optim::Optimizer& optimiser, double beta1) {
-  for (auto& group : optimiser.param_groups())
-    if (!set_beta1_of<torch::optim::AdamWOptions>(group.options(), beta1) &&
-        !set_beta1_of<torch::optim::AdamOptions>(group.options(), beta1))
-      throw std::invalid_argument("set_beta1: the optimiser has no beta1");
+  for (auto& group : optimiser.param_groups()) {
+    auto* options = dynamic_cast<torch::optim::AdamWOptions*>(&group.options());
+    if (!options) throw std::invalid_argument("set_beta1: the optimiser has no beta1");
+    options->betas({beta1, std::get<1>(options->betas())});
+  }
 }
 
 double clip_gradient_norm(const std::vector<torch::Tensor>& parameters, double maximum) {

@@ -2,22 +2,10 @@
 
 #include <cmath>
 
+#include "suite/objective/adam_state.h"
+
 namespace m3d {
 namespace {
-
-using State = torch::optim::AdamWParamState;
-
-/// The state of one parameter, zero before its first step.
-State& state_of(torch::optim::Optimizer& optimiser, const torch::Tensor& parameter) {
-  auto& entry = optimiser.state()[parameter.unsafeGetTensorImpl()];
-  if (!entry) {
-    auto state = std::make_unique<State>();
-    state->exp_avg(torch::zeros_like(parameter));
-    state->exp_avg_sq(torch::zeros_like(parameter));
-    entry = std::move(state);
-  }
-  return static_cast<State&>(*entry);
-}
 
 /// The factor of the adaptive step, or nothing while the variance is not tractable.
 std::optional<double> rectification(double beta2, double steps) {
@@ -35,11 +23,7 @@ RAdam::RAdam(std::vector<torch::Tensor> parameters, torch::optim::AdamWOptions o
 
 torch::Tensor RAdam::step(LossClosure closure) {
   const torch::NoGradGuard no_gradient;
-  torch::Tensor loss;
-  if (closure) {
-    const torch::AutoGradMode with_gradient(true);
-    loss = closure();
-  }
+  torch::Tensor loss = loss_of(closure);
   for (auto& group : param_groups_) {
     const auto& options = static_cast<const torch::optim::AdamWOptions&>(group.options());
     for (torch::Tensor& parameter : group.params())
@@ -50,7 +34,7 @@ torch::Tensor RAdam::step(LossClosure closure) {
 
 void RAdam::update(torch::Tensor& parameter, const torch::optim::AdamWOptions& options) {
   const auto [beta1, beta2] = options.betas();
-  State& state = state_of(*this, parameter);
+  torch::optim::AdamWParamState& state = adam_state(*this, parameter);
   state.step(state.step() + 1);
   const double steps = static_cast<double>(state.step());
   torch::Tensor gradient = parameter.grad();

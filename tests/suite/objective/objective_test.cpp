@@ -1,5 +1,6 @@
 #include <torch/torch.h>
 
+#include <functional>
 #include <sstream>
 
 #include "common/error.h"
@@ -148,6 +149,61 @@ TEST_CASE("optimisers restored from their state go on with the same bits", "[opt
   for (int i = 0; i < 7; ++i) step(*second, resumed);
   CHECK(torch::equal(straight, resumed));
   CHECK_FALSE(torch::equal(straight, start));
+}
+
+namespace {
+
+/// Parameters after `steps` steps; one of them has a gradient in the first step only, one a gradient laid out
+/// otherwise.
+std::vector<torch::Tensor> optimised(
+    const std::function<std::unique_ptr<torch::optim::Optimizer>(std::vector<torch::Tensor>)>& make,
+    torch::ScalarType type, int steps) {
+  torch::manual_seed(1);
+  std::vector<torch::Tensor> parameters;
+  for (const auto& shape : std::vector<std::vector<std::int64_t>>{{1}, {7, 5}, {3, 4, 3, 3}, {301, 133}})
+    parameters.push_back(torch::randn(shape, type).requires_grad_());
+  const auto optimiser = make(parameters);
+  for (int step = 0; step < steps; ++step) {
+    for (torch::Tensor& parameter : parameters) parameter.mutable_grad() = torch::sin(parameter.detach() + step);
+    parameters[2].mutable_grad() = parameters[2].grad().to(torch::MemoryFormat::ChannelsLast);
+    if (step > 0) parameters[0].mutable_grad() = torch::Tensor();
+    optimiser->step();
+  }
+  return parameters;
+}
+
+/// LibTorch's optimiser of the settings.
+std::unique_ptr<torch::optim::Optimizer> libtorch_optimiser(const Json& settings,
+                                                            std::vector<torch::Tensor> parameters) {
+  using namespace torch::optim;
+  const std::string kind = settings.at("optimiser");
+  const double rate = settings.at("learning_rate"), decay = settings.at("weight_decay");
+  if (kind == "adamw") return std::make_unique<AdamW>(std::move(parameters), AdamWOptions(rate).weight_decay(decay));
+  if (kind == "adam") return std::make_unique<Adam>(std::move(parameters), AdamOptions(rate).weight_decay(decay));
+  const double momentum = settings.at("momentum");
+  return std::make_unique<SGD>(std::move(parameters),
+                               SGDOptions(rate).weight_decay(decay).momentum(momentum).nesterov(momentum > 0));
+}
+
+}  // namespace
+
+TEST_CASE("optimisers in one pass equal LibTorch's, whatever the number of threads", "[optimiser]") {
+  const Json settings =
+      GENERATE(Json{{"optimiser", "adamw"}, {"learning_rate", 0.01}, {"weight_decay", 0.1}},
+               Json{{"optimiser", "adam"}, {"learning_rate", 0.01}, {"weight_decay", 0.1}},
+               Json{{"optimiser", "sgd"}, {"learning_rate", 0.01}, {"weight_decay", 0.1}, {"momentum", 0.99}},
+               Json{{"optimiser", "sgd"}, {"learning_rate", 0.01}, {"weight_decay", 0.1}, {"momentum", 0.0}});
+  const auto ours = [&](std::vector<torch::Tensor> parameters) { return make_optimiser(settings, parameters); };
+  const auto theirs = [&](std::vector<torch::Tensor> parameters) { return libtorch_optimiser(settings, parameters); };
+  for (const auto& [type, tolerance] : {std::pair{torch::kDouble, 1e-12}, std::pair{torch::kFloat, 1e-5}}) {
+    const auto expected = optimised(theirs, type, 6), got = optimised(ours, type, 6);
+    for (std::size_t i = 0; i < got.size(); ++i) CHECK(torch::allclose(got[i], expected[i], tolerance, tolerance));
+    const int threads = at::get_num_threads();
+    at::set_num_threads(threads == 1 ? 2 : 1);
+    const auto otherwise = optimised(ours, type, 6);
+    at::set_num_threads(threads);
+    for (std::size_t i = 0; i < got.size(); ++i) CHECK(torch::equal(got[i], otherwise[i]));
+  }
 }
 
 TEST_CASE("clipping scales all gradients by one factor", "[optimiser]") {
