@@ -9,6 +9,13 @@ namespace {
 
 bool needs_fixed_order(const torch::Tensor& x) { return x.is_cuda() && at::globalContext().deterministicAlgorithms(); }
 
+/// From here on LibTorch's loops over channels that lie together are the faster ones, four times and more (CPU).
+constexpr std::int64_t kManyChannels = 8;
+
+torch::MemoryFormat channels_last(std::size_t axes) {
+  return axes == 2 ? torch::MemoryFormat::ChannelsLast : torch::MemoryFormat::ChannelsLast3d;
+}
+
 /// [size, old_size]: what each old voxel gives to each new one, a tent around the place that the new one reads.
 torch::Tensor weights_along(std::int64_t old_size, std::int64_t size, bool align_corners,
                             const torch::TensorOptions& options) {
@@ -75,8 +82,15 @@ torch::Tensor sampled_linear_by_gathers(const torch::Tensor& volumes, const torc
 
 torch::Tensor resized_linear(const torch::Tensor& x, at::IntArrayRef size, bool align_corners) {
   if (needs_fixed_order(x)) return resized_linear_by_products(x, size, align_corners);
-  return size.size() == 2 ? torch::upsample_bilinear2d(x, size, align_corners)
-                          : torch::upsample_trilinear3d(x, size, align_corners);
+  const auto resized = [&](const torch::Tensor& volume) {
+    return size.size() == 2 ? torch::upsample_bilinear2d(volume, size, align_corners)
+                            : torch::upsample_trilinear3d(volume, size, align_corners);
+  };
+  if (!x.is_cpu() || x.size(1) < kManyChannels) return resized(x);
+  const auto format = channels_last(size.size());
+  const auto result = resized(x.contiguous(format));
+  if (result.requires_grad()) result.register_hook([format](torch::Tensor grad) { return grad.contiguous(format); });
+  return result;
 }
 
 torch::Tensor sampled_linear(const torch::Tensor& volumes, const torch::Tensor& places) {

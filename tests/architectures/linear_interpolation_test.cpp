@@ -48,6 +48,22 @@ TEST_CASE("resizing by products gives PyTorch's values and gradients") {
   CHECK(torch::equal(resized_linear(slice, flat, corners), torch::upsample_bilinear2d(slice, flat, corners)));
 }
 
+TEST_CASE("resizing many channels gives the values and gradients of resizing them one by one") {
+  const bool corners = GENERATE(false, true);
+  const auto x = random({2, 17, 4, 3, 7}, 6);
+  const std::vector<std::int64_t> size = {8, 6, 9}, flat = {6, 9};
+  const auto together = [&](const auto& in) { return resized_linear(in[0], size, corners); };
+  const auto one_by_one = [&](const auto& in) {
+    std::vector<torch::Tensor> parts;
+    for (const auto& channel : in[0].split(1, 1)) parts.push_back(resized_linear(channel, size, corners));
+    return torch::cat(parts, 1);
+  };
+  CHECK(difference(together(std::vector{x}), one_by_one(std::vector{x})) < 1e-14);
+  CHECK(difference(gradients(together, {x})[0], gradients(one_by_one, {x})[0]) < 1e-14);
+  const auto slice = x.select(2, 0);
+  CHECK(difference(resized_linear(slice, flat, corners), torch::upsample_bilinear2d(slice, flat, corners)) < 1e-14);
+}
+
 TEST_CASE("resizing by products keeps its precision under autocast and its type without") {
   const auto x = random({1, 2, 3, 4, 5}, 2).to(torch::kBFloat16);
   const auto resized = resized_linear_by_products(x, {6, 8, 10}, false);
