@@ -27,12 +27,6 @@ OptionSpec integers_option(std::string name, Json value, std::string description
   return {std::move(name), integer_list, std::move(value), std::move(description), {}, minimum};
 }
 
-std::function<Json(const Json& options)> resolver(const OptionSchema& schema) {
-  return [schema](const Json& options) {
-    return schema.resolve(options, [](const std::string& key) { return "options." + key; });
-  };
-}
-
 std::vector<std::int64_t> integers_of(const Json& options, const std::string& name, std::size_t length) {
   const auto values = options.at(name).get<std::vector<std::int64_t>>();
   if (values.size() != length)

@@ -12,9 +12,6 @@ OptionSpec number_option(std::string name, double value, std::string description
                          double maximum = 1e300);
 OptionSpec integers_option(std::string name, Json value, std::string description, double minimum = 1);
 
-/// Fills in the defaults; messages name the option.
-std::function<Json(const Json& options)> resolver(const OptionSchema& schema);
-
 /// The values of a list option. Throws UserError unless there are `length`.
 std::vector<std::int64_t> integers_of(const Json& options, const std::string& name, std::size_t length);
 

@@ -28,7 +28,12 @@ void register_record_forms(RecordFormFunction translate) { forms().push_back(std
 void register_record_blocks(RecordBlockFunction build) { blocks().push_back(std::move(build)); }
 
 std::optional<RecordForm> find_record_form(const std::string& name, const Json& config) {
-  return first_answer<RecordForm>(forms(), name, config);
+  auto form = first_answer<RecordForm>(forms(), name, config);
+  if (form) {
+    const OptionSchema& schema = find_architecture(form->architecture).options;
+    form->options = schema.resolve(form->options, [](const std::string& key) { return "config." + key; });
+  }
+  return form;
 }
 
 std::optional<RecordBlock> find_record_block(const std::string& name, const Json& config) {

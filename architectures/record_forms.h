@@ -10,7 +10,7 @@
 
 namespace m3d {
 
-/// A record's `config`, translated: build `architecture` for `input` with `options` (resolved).
+/// A record's `config`, translated: build `architecture` for `input` with `options` (others have their defaults).
 /// A config that names no patch leaves `input.patch` zero: the record's input_shape takes its place.
 struct RecordForm {
   std::string architecture;
@@ -26,6 +26,14 @@ struct RecordBlock {
   std::vector<std::int64_t> second_input_shape = {};
 };
 
+/// A block with one input and one output.
+template <class Module>
+RecordBlock one_input_block(std::shared_ptr<Module> module) {
+  return {module, [module](const std::vector<torch::Tensor>& inputs) {
+            return std::vector<torch::Tensor>{module->forward(inputs[0])};
+          }};
+}
+
 /// Both throw UserError for a config key or value that they do not know, and return nothing for a name they do not
 /// know.
 using RecordFormFunction = std::function<std::optional<RecordForm>(const std::string& name, const Json& config)>;
@@ -34,7 +42,7 @@ using RecordBlockFunction = std::function<std::optional<RecordBlock>(const std::
 void register_record_forms(RecordFormFunction translate);
 void register_record_blocks(RecordBlockFunction build);
 
-/// Asks the families in turn; nothing where none of them knows the name.
+/// Asks the families in turn; nothing where none of them knows the name. A form's options are complete.
 std::optional<RecordForm> find_record_form(const std::string& name, const Json& config);
 std::optional<RecordBlock> find_record_block(const std::string& name, const Json& config);
 

@@ -48,14 +48,35 @@ bool natural_less(const std::string& a, const std::string& b) {
   return a.size() - i < b.size() - j;
 }
 
+/// The family's functions see every option, whichever are given.
+void fill_in_defaults(Architecture& architecture) {
+  const auto all = [schema = architecture.options](const Json& options) {
+    return schema.resolve(options, [](const std::string& key) { return "options." + key; });
+  };
+  architecture.divisors = [all, divisors = architecture.divisors](const Json& options) {
+    return divisors(all(options));
+  };
+  architecture.outputs = [all, outputs = architecture.outputs](const Json& options) { return outputs(all(options)); };
+  architecture.build = [all, build = architecture.build](const NetworkInput& input, const Json& options,
+                                                         std::uint64_t seed) {
+    return build(input, all(options), seed);
+  };
+  architecture.scan_orders = [all, orders = architecture.scan_orders](
+                                 const Json& options, const std::array<std::int64_t, 3>& grid, std::uint64_t seed) {
+    return orders(all(options), grid, seed);
+  };
+}
+
 }  // namespace
 
 void register_architecture(Architecture architecture) {
   for (const auto& known : architectures())
     if (known.name == architecture.name)
       throw std::logic_error("architecture '" + architecture.name + "' is registered twice");
+  if (!architecture.outputs) architecture.outputs = [](const Json&) { return 1; };
   if (!architecture.scan_orders)
     architecture.scan_orders = [](const Json&, const auto&, std::uint64_t) { return std::vector<ScanOrderUse>{}; };
+  fill_in_defaults(architecture);
   architectures().push_back(std::move(architecture));
 }
 

@@ -1,5 +1,7 @@
 #pragma once
 // The registry of architectures. A family registers itself from its own folder; nothing else names it.
+#include <torch/torch.h>
+
 #include <array>
 #include <cstdint>
 #include <functional>
@@ -7,8 +9,6 @@
 #include <string>
 #include <utility>
 #include <vector>
-
-#include <torch/torch.h>
 
 #include "common/option_schema.h"
 
@@ -48,11 +48,11 @@ struct WidthOption {
 };
 
 struct Architecture {
-  std::string name;     // "ulike_mamba_3d"
-  std::string title;    // as papers print it: "UlikeMamba_3d"
-  std::string family;   // colour group in figures: "cnn", "transformer", "mamba", "control"
-  std::string paper;    // citation in one line
-  std::string source;   // repository and file of the original
+  std::string name;    // "ulike_mamba_3d"
+  std::string title;   // as papers print it: "UlikeMamba_3d"
+  std::string family;  // colour group in figures: "cnn", "transformer", "mamba", "control"
+  std::string paper;   // citation in one line
+  std::string source;  // repository and file of the original
   std::string bibtex;
   OptionSchema options;
   /// Options (not resolved) of a small form of the same network, for tests and for runs in reduced width: trains on two
@@ -69,18 +69,19 @@ struct Architecture {
   std::vector<std::string> unused_parameters = {};
   /// Divisors that each axis of the input [D, H, W] must have, for resolved options.
   std::function<std::array<std::int64_t, 3>(const Json& options)> divisors;
-  /// Number of outputs in training (1 + deep-supervision heads).
+  /// Number of outputs in training (1 + deep-supervision heads); may be left out where there is one.
   std::function<int(const Json& options)> outputs;
   /// Builds and initialises the network; all random numbers follow from `seed`. Throws UserError where options
   /// contradict each other or the patch does not fit (saying which sizes do).
   std::function<std::shared_ptr<Network>(const NetworkInput&, const Json& options, std::uint64_t seed)> build;
   /// The scan orders used by the first stage on `grid` [D, H, W] tokens, for the diagrams; may be left out where
   /// nothing is scanned.
-  std::function<std::vector<ScanOrderUse>(const Json& options, const std::array<std::int64_t, 3>& grid, std::uint64_t seed)>
+  std::function<std::vector<ScanOrderUse>(const Json& options, const std::array<std::int64_t, 3>& grid,
+                                          std::uint64_t seed)>
       scan_orders;
 };
 
-/// Throws std::logic_error for a name that is already there.
+/// From here on the functions above take options that leave some out. Throws std::logic_error for a known name.
 void register_architecture(Architecture architecture);
 /// Throws UserError with the nearest valid name.
 const Architecture& find_architecture(const std::string& name);

@@ -29,14 +29,18 @@ function(m3d_use_torch name)
   set_target_properties(${name} PROPERTIES JOB_POOL_COMPILE torch)
 endfunction()
 
-# m3d_add_test(name SOURCES … USES … [LABELS …] [TORCH])
-#   One Catch2 executable, run by ctest as one test with the label "unit" unless LABELS says otherwise.
+# m3d_add_test(name SOURCES … USES … [LABELS …] [PROGRAM …] [TORCH])
+#   One Catch2 executable, run by ctest as one test with the label "unit" unless LABELS says otherwise. PROGRAM: what it
+#   runs as the program instead of m3d-bench.
 function(m3d_add_test name)
-  cmake_parse_arguments(arg "TORCH" "" "SOURCES;USES;LABELS" ${ARGN})
+  cmake_parse_arguments(arg "TORCH" "PROGRAM" "SOURCES;USES;LABELS" ${ARGN})
+  if(NOT arg_PROGRAM)
+    set(arg_PROGRAM m3d-bench)
+  endif()
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE m3d_catch_main ${arg_USES} m3d_warnings)
   target_compile_definitions(${name} PRIVATE
-    M3D_SOURCE_DIR="${CMAKE_SOURCE_DIR}" M3D_PROGRAM="${CMAKE_BINARY_DIR}/m3d-bench")
+    M3D_SOURCE_DIR="${CMAKE_SOURCE_DIR}" M3D_PROGRAM="${CMAKE_BINARY_DIR}/${arg_PROGRAM}")
   if(arg_TORCH)
     m3d_use_torch(${name})
   endif()

@@ -10,11 +10,6 @@
 namespace m3d::reports {
 namespace {
 
-std::string spaced(std::string name) {
-  std::replace(name.begin(), name.end(), '_', ' ');
-  return name;
-}
-
 /// True where `a` and `b` were trained alike: settings (not the model's options) are equal, the axis itself aside.
 /// Architectures may each have their own recipe.
 bool trained_alike(const std::string& axis, const Configuration& a, const Configuration& b) {
@@ -217,11 +212,15 @@ Table difference_table(const Section& section) {
     for (std::size_t i = 1; i < comparison.members.size(); ++i)
       add_row(table, comparison, *comparison.members[i], tests);
   adjust(table, tests);
-  table.notes = {
-      fmt::format("A case counts once: its mean Dice over classes, averaged over the runs of a configuration. "
-                  "Two-sided Wilcoxon signed-rank test, exact distribution, zeros "
-                  "dropped; Holm's adjustment over the {} tests of this table; below {} cases no test is made.",
-                  tests.size(), kFewestCases)};
+  const std::string method =
+      tests.empty()
+          ? fmt::format("No test was made: it needs {} cases.", kFewestCases)
+          : fmt::format(
+                "Two-sided Wilcoxon signed-rank test, exact distribution, zeros dropped; Holm's adjustment over "
+                "the {} tests of this table; below {} cases no test is made.",
+                tests.size(), kFewestCases);
+  table.notes = {"A case counts once: its mean Dice over classes, averaged over the runs of a configuration. " +
+                 method};
   return table;
 }
 

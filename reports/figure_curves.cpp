@@ -12,7 +12,7 @@ namespace m3d::reports {
 namespace {
 
 constexpr std::size_t kMostPoints = 150;  // of a curve; longer ones are thinned
-constexpr double kPanelHeightMm = 30, kTitleMm = 8, kTicsMm = 11, kLeftMm = 13, kGapMm = 6;
+constexpr double kPanelHeightMm = 28, kTitleMm = 7, kTitleLineMm = 3.4, kTicsMm = 11, kLeftMm = 14, kGapMm = 6;
 
 /// A column of log.csv and how it is drawn.
 struct Series {
@@ -75,9 +75,13 @@ std::string data_text(const Section& section, const std::vector<Series>& series,
   return text;
 }
 
-std::string line_text(const std::string& file, std::size_t index, int dash, double width, const std::string& colour) {
-  return fmt::format("\"{}\" index {} using 5:6 with lines dashtype {} linewidth {} linecolor rgb \"{}\"", file, index,
-                     dash, width, colour);
+/// A curve of one point is that point.
+std::string line_text(const std::string& file, std::size_t index, const Curve& curve, int dash, double width,
+                      const std::string& colour) {
+  const std::string form = curve.points.size() > 1
+                               ? fmt::format("lines dashtype {} linewidth {}", dash, width)
+                               : fmt::format("points pointtype {} pointsize 0.4", dash == 1 ? 7 : 6);
+  return fmt::format("\"{}\" index {} using 5:6 with {} linecolor rgb \"{}\"", file, index, form, colour);
 }
 
 /// The configuration's own curves over the others' first ones of the last series.
@@ -86,10 +90,10 @@ std::string panel_text(const std::string& file, const std::vector<Series>& serie
   std::vector<std::string> lines;
   for (std::size_t i = 0; i < curves.size(); ++i)
     if (curves[i].configuration != configuration && curves[i].first && curves[i].series + 1 == series.size())
-      lines.push_back(line_text(file, i, 1, 0.6, "#D5D8DB"));
+      lines.push_back(line_text(file, i, curves[i], 1, 0.6, "#D5D8DB"));
   for (std::size_t i = 0; i < curves.size(); ++i)
     if (curves[i].configuration == configuration)
-      lines.push_back(line_text(file, i, series[curves[i].series].dash, theme.line_width, colour));
+      lines.push_back(line_text(file, i, curves[i], series[curves[i].series].dash, theme.line_width, colour));
   std::string text = "plot ";
   for (std::size_t i = 0; i < lines.size(); ++i) text += (i == 0 ? "" : ", \\\n  ") + lines[i];
   return lines.empty() ? "plot NaN\n" : text + "\n";
@@ -104,8 +108,9 @@ std::string ranges_text(const std::vector<Curve>& curves) {
       high = std::max(high, value);
     }
   const double margin = std::max(0.04 * (high - low), 1e-3);
-  return fmt::format("set xrange [0:{:.6g}]\nset yrange [{:.6g}:{:.6g}]\nset xtics {:.6g}\n", std::max(last, 1.0),
-                     low - margin, high + margin, round_step(std::max(last, 1.0), 4));
+  return fmt::format("set xrange [0:{:.6g}]\nset yrange [{:.6g}:{:.6g}]\nset xtics {:.6g}\nset ytics {:.6g}\n",
+                     std::max(last, 1.0), low - margin, high + margin, round_step(std::max(last, 1.0), 4),
+                     round_step(high - low + 2 * margin, 5));
 }
 
 Drawing curves(const Section& section, const Theme& theme, const Words& words, const std::vector<Series>& series) {
@@ -117,10 +122,17 @@ Drawing curves(const Section& section, const Theme& theme, const Words& words, c
     if (shown.empty() || shown.back() != curve.configuration) shown.push_back(curve.configuration);
   const std::size_t columns = shown.size() <= 4 ? std::max<std::size_t>(shown.size(), 2) : shown.size() <= 6 ? 3 : 4;
   const std::size_t rows = (shown.size() + columns - 1) / columns;
-  const double width = theme.double_column_mm, pitch = kPanelHeightMm + kTitleMm,
-               height = pitch * static_cast<double>(rows) + kTicsMm;
+  const double width = theme.double_column_mm;
   const double panel_width =
       (width - kLeftMm - 2 - kGapMm * static_cast<double>(columns - 1)) / static_cast<double>(columns);
+  std::vector<std::string> titles;
+  double title_breaks = 0;
+  for (const std::size_t configuration : shown) {
+    titles.push_back(broken_to(section.configurations[configuration].short_label, panel_width, theme));
+    title_breaks = std::max(title_breaks, line_breaks(titles.back()));
+  }
+  const double pitch = kPanelHeightMm + kTitleMm + kTitleLineMm * title_breaks,
+               height = pitch * static_cast<double>(rows) + kTicsMm;
   std::string body = "set multiplot\n" + ranges_text(all) + "set grid ytics linewidth 0.4 linecolor rgb \"#E9EBED\"\n";
   for (std::size_t i = 0; i < shown.size(); ++i) {
     const std::size_t column = i % columns, row = i / columns;
@@ -128,12 +140,12 @@ Drawing curves(const Section& section, const Theme& theme, const Words& words, c
                       height - pitch * static_cast<double>(row + 1), panel_width, kPanelHeightMm};
     const bool lowest = i + columns >= shown.size();
     body += place_axes(panel, width, height) + "unset label\n";
-    body +=
-        text_at(broken_to(section.configurations[shown[i]].short_label, panel_width, theme),
-                panel.left + panel.width / 2, panel.bottom + panel.height + kTitleMm - 2.5, width, height, "center");
+    const double title_bottom = panel.bottom + panel.height + 2.2;
+    body += text_at(titles[i], panel.left + panel.width / 2, title_bottom + kTitleLineMm * line_breaks(titles[i]),
+                    width, height, "center");
     body += lowest ? "set format x \"%g\"\nset xlabel \"Training step\" offset 0,0.6\n"
                    : "set format x \"\"\nunset xlabel\n";
-    body += column == 0 ? "set format y \"%g\"\nset ylabel " + quote(words.y_label) + " offset 1.5,0\n"
+    body += column == 0 ? "set format y \"%g\"\nset ylabel " + quote(words.y_label) + " offset 0.3,0\n"
                         : std::string("set format y \"\"\nunset ylabel\n");
     body += panel_text(file, series, all, shown[i], theme.configuration(section, shown[i]).colour, theme);
   }

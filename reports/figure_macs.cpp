@@ -14,8 +14,8 @@
 namespace m3d::reports {
 namespace {
 
-constexpr double kHeightMm = 78;
-constexpr Rectangle kFrameMm = {12, 86, 12, 71};  // the axes' rectangle within the picture
+constexpr std::size_t kMostInAColumn = 8;  // bubbles; labels of more need a page's width
+
 constexpr double kLargestRadiusMm = 3.6;
 constexpr double kMmPerPoint = 25.4 / 72;
 
@@ -75,12 +75,22 @@ AxisRange dice_range(const std::vector<Bubble>& bubbles) {
   return {middle - 0.66 * span, middle + 0.66 * span};
 }
 
+/// Values as millimetres of a picture.
 struct Scale {
-  AxisRange macs, dice;
-  double x(double value) const { return LogAxis{macs, kFrameMm.left, kFrameMm.right}.mm(value); }
+  Scale(const std::vector<Bubble>& bubbles, const Theme& theme)
+      : macs(macs_range(bubbles)),
+        dice(dice_range(bubbles)),
+        width(bubbles.size() > kMostInAColumn ? theme.double_column_mm : theme.single_column_mm),
+        height(bubbles.size() > kMostInAColumn ? 98 : 78),
+        frame{12, width - 2, 12, height - 7} {}
+  double x(double value) const { return LogAxis{macs, frame.left, frame.right}.mm(value); }
   double y(double value) const {
-    return kFrameMm.bottom + (kFrameMm.top - kFrameMm.bottom) * (value - dice.low) / (dice.high - dice.low);
+    return frame.bottom + (frame.top - frame.bottom) * (value - dice.low) / (dice.high - dice.low);
   }
+
+  AxisRange macs, dice;
+  double width, height;  // of the picture
+  Rectangle frame;       // the axes
 };
 
 double radius_mm(double parameters, double largest) { return kLargestRadiusMm * std::sqrt(parameters / largest); }
@@ -112,19 +122,18 @@ std::vector<LabelPosition> label_positions(const std::vector<Bubble>& bubbles, c
   for (const Bubble& bubble : bubbles)
     discs.push_back({scale.x(bubble.macs), scale.y(bubble.dice), radius_mm(bubble.parameters, largest),
                      text_width_mm(bubble.label, theme), height});
-  return place_labels(discs, kFrameMm, obstacles_of(bubbles, scale));
+  return place_labels(discs, scale.frame, obstacles_of(bubbles, scale));
 }
 
 std::string labels_text(const std::vector<Bubble>& bubbles, const Scale& scale, double largest, const Theme& theme) {
   const std::vector<LabelPosition> places = label_positions(bubbles, scale, largest, theme);
-  const double width = theme.single_column_mm;
   std::string text;
   for (std::size_t i = 0; i < bubbles.size(); ++i) {
-    const double x = places[i].x / width, y = places[i].y / kHeightMm;
+    const double x = places[i].x / scale.width, y = places[i].y / scale.height;
     text += fmt::format("set label {} at screen {:.4f},{:.4f} center front\n", quote(bubbles[i].label), x, y);
     if (!places[i].far) continue;
     const double label_edge =
-        y + (places[i].y < scale.y(bubbles[i].dice) ? 1 : -1) * 0.5 * theme.font_size_pt * kMmPerPoint / kHeightMm;
+        y + (places[i].y < scale.y(bubbles[i].dice) ? 1 : -1) * 0.5 * theme.font_size_pt * kMmPerPoint / scale.height;
     text += fmt::format(
         "set arrow from screen {:.4f},{:.4f} to first {:.6g},{:.6g} nohead linewidth 0.5 linecolor rgb \"{}\" back\n",
         x, label_edge, bubbles[i].macs, bubbles[i].dice, theme.grey);
@@ -152,9 +161,9 @@ std::string pareto_text(const std::vector<Bubble>& bubbles) {
   return text;
 }
 
-std::string axes_text(const Scale& scale, const Theme& theme) {
-  const Panel frame{kFrameMm.left, kFrameMm.bottom, kFrameMm.right - kFrameMm.left, kFrameMm.top - kFrameMm.bottom};
-  std::string text = place_axes(frame, theme.single_column_mm, kHeightMm);
+std::string axes_text(const Scale& scale) {
+  const auto& [left, right, bottom, top] = scale.frame;
+  std::string text = place_axes({left, bottom, right - left, top - bottom}, scale.width, scale.height);
   text += fmt::format("set logscale x\nset xrange [{:.6g}:{:.6g}]\nset yrange [{:.6g}:{:.6g}]\n", scale.macs.low,
                       scale.macs.high, scale.dice.low, scale.dice.high);
   text += "set xtics " + log_ticks(scale.macs) + "\nset grid ytics linewidth 0.4 linecolor rgb \"#E4E4E4\"\n";
@@ -188,7 +197,7 @@ Drawing dice_against_macs(const Section& section, const Theme& theme) {
   std::vector<Bubble> bubbles = bubbles_of(section);
   if (bubbles.empty()) return omitted(name, title, "no finished run has Dice, MACs and parameters");
   mark_pareto(bubbles);
-  const Scale scale{macs_range(bubbles), dice_range(bubbles)};
+  const Scale scale(bubbles, theme);
   std::vector<std::string> families;
   double largest = 0;
   bool spreads = false;
@@ -200,7 +209,7 @@ Drawing dice_against_macs(const Section& section, const Theme& theme) {
   std::vector<LegendEntry> entries;
   for (const std::string& family : families)
     entries.push_back({family.empty() ? "other" : family, theme.family(family).colour, theme.family(family).marker});
-  const Legend legend(entries, kFrameMm.right - kFrameMm.left, theme);
+  const Legend legend(entries, scale.frame.right - scale.frame.left, theme);
   Drawing drawing;
   drawing.figure = {
       name, title,
@@ -208,11 +217,11 @@ Drawing dice_against_macs(const Section& section, const Theme& theme) {
           "Bubble area by parameters (largest: {} M); dashed: Pareto front; colour and marker: architecture family{}.",
           fixed(largest, 2), spreads ? "; bars: one sample standard deviation over runs" : ""),
       "", ""};
-  drawing.script = {name, theme.single_column_mm, kHeightMm, "", {}, run_hashes(section)};
+  drawing.script = {name, scale.width, scale.height, "", {}, run_hashes(section)};
   drawing.script.data[name + ".csv"] = data_text(bubbles, families, largest, theme);
   drawing.script.data[name + "_pareto.csv"] = pareto_text(bubbles);
-  drawing.script.body = axes_text(scale, theme) + labels_text(bubbles, scale, largest, theme) +
-                        legend.draw(kFrameMm.left, kHeightMm - 1, theme.single_column_mm, kHeightMm) +
+  drawing.script.body = axes_text(scale) + labels_text(bubbles, scale, largest, theme) +
+                        legend.draw(scale.frame.left, scale.height - 1, scale.width, scale.height) +
                         plot_text(name + ".csv", name + "_pareto.csv", families, spreads, theme);
   return drawing;
 }

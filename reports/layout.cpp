@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <sstream>
 
 #include "reports/gnuplot.h"
 
@@ -11,11 +12,27 @@ namespace {
 
 constexpr double kMmPerPoint = 25.4 / 72;
 constexpr double kSwatchMm = 3, kSwatchGapMm = 1.2, kEntryGapMm = 4;
-constexpr double kCharacterWidth = 0.54;  // of the font size, the mean of Helvetica's lower-case letters and digits
+constexpr double kCharacterWidth = 0.58;  // of the font size; DejaVu Sans, which stands in for Helvetica, is wider
 
 std::size_t characters(const std::string& text) {
   return static_cast<std::size_t>(
       std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+}
+
+/// Words in as few lines of at most `width_mm` as they fit into; a longer word has a line of its own.
+std::string filled_lines(const std::string& text, double width_mm, const Theme& theme) {
+  std::istringstream words(text);
+  std::string lines, line;
+  for (std::string word; words >> word;) {
+    const std::string longer = line.empty() ? word : line + " " + word;
+    if (!line.empty() && text_width_mm(longer, theme) > width_mm) {
+      lines += line + "\n";
+      line = word;
+    } else {
+      line = longer;
+    }
+  }
+  return lines + line;
 }
 
 }  // namespace
@@ -34,12 +51,17 @@ double text_width_mm(const std::string& text, const Theme& theme) {
 
 std::string broken_to(const std::string& label, double width_mm, const Theme& theme) {
   static const std::string separator = " · ";
-  std::string lines = label;
-  if (text_width_mm(label, theme) <= width_mm) return lines;
-  for (std::size_t place; (place = lines.find(separator)) != std::string::npos;)
-    lines.replace(place, separator.size(), "\n");
+  if (text_width_mm(label, theme) <= width_mm) return label;
+  std::string lines;
+  for (std::size_t begin = 0; begin <= label.size();) {
+    const std::size_t end = std::min(label.find(separator, begin), label.size());
+    lines += (lines.empty() ? "" : "\n") + filled_lines(label.substr(begin, end - begin), width_mm, theme);
+    begin = end + separator.size();
+  }
   return lines;
 }
+
+double line_breaks(const std::string& text) { return static_cast<double>(std::count(text.begin(), text.end(), '\n')); }
 
 std::string text_at(const std::string& text, double x_mm, double y_mm, double picture_width, double picture_height,
                     const std::string& options) {

@@ -32,8 +32,6 @@ std::size_t columns_a_band(const std::vector<std::string>& titles, const Theme& 
   return (titles.size() + bands - 1) / bands;
 }
 
-double line_breaks(const std::string& text) { return static_cast<double>(std::count(text.begin(), text.end(), '\n')); }
-
 /// Where everything is: in pixels of the raster, and how large they are.
 class Sheet {
  public:
@@ -123,7 +121,7 @@ FigureScript panels_script(const std::string& name, const PanelTable& table, con
   body += fmt::format("set xrange [-0.5:{}]\nset yrange [-0.5:{}]\n", static_cast<double>(raster.width) - 0.5,
                       static_cast<double>(raster.height) - 0.5);
   body += sheet.headings_text(panel.left, panel.bottom + panel.height, width, height);
-  body += legend.draw(panel.left, legend.height_mm() + 0.5, width, height);
+  body += legend.draw(kSideMm, legend.height_mm() + 0.5, width, height);
   body += fmt::format("plot \"{}_panels.png\" binary filetype=png with rgbimage\n", name);
   return {name, width, height, body, {}, ""};
 }

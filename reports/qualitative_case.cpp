@@ -129,7 +129,8 @@ std::string dice_text(const QualitativeCase& shown, const std::string& title) {
 Drawing panels_drawing(const QualitativeCase& shown, const std::string& name, const PanelTable& table,
                        const Theme& theme, const fs::path& folder) {
   std::vector<LegendEntry> entries;
-  for (const Structure& structure : shown.structures) entries.push_back({structure.name, to_text(structure.colour), 0});
+  for (const Structure& structure : shown.structures)
+    entries.push_back({spaced(structure.name), to_text(structure.colour), 0});
   Drawing drawing;
   drawing.figure.name = name;
   drawing.script = panels_script(name, table, entries, theme, folder);

@@ -23,11 +23,6 @@ struct QuantityColumn {
   bool known_beforehand = false;  // counted, not measured: runs that failed have it too
 };
 
-std::string spaced(std::string name) {
-  std::replace(name.begin(), name.end(), '_', ' ');
-  return name;
-}
-
 Column up(const std::string& title, const std::string& unit, int decimals = -1) {
   return {title, unit, Direction::up, Kind::number, decimals};
 }
@@ -65,7 +60,7 @@ std::vector<QuantityColumn> cost_columns() {
   return {counted(down("Parameters", "M"), &Profile::parameters, 1e-6),
           counted(down("MACs at patch", "G"), &Profile::macs, 1e-9),
           counted(down("MACs at 128³", "G"), &Profile::macs_at_128, 1e-9),
-          counted(down("Scan state updates", "G"), &Profile::scan_state_updates, 1e-9),
+          counted({"Scan state updates", "M", Direction::none, Kind::number, 1}, &Profile::scan_state_updates, 1e-6),
           measured(down("Peak memory", "GiB"), &Profile::peak_memory_bytes, 1 / kGibibyte),
           measured(up("Training", "patches/s"), &Profile::train_patches_per_second, 1),
           measured(up("Inference", "Mvoxel/s"), &Profile::inference_voxels_per_second, 1e-6)};

@@ -47,6 +47,8 @@ std::vector<Table> blocks_of(const Table& table);
 /// Decides the decimals of the columns that have none.
 void choose_decimals(Table& table);
 
+/// "long_range" as people read it: "long range".
+std::string spaced(std::string name);
 /// `value` with that many decimals; never "-0.00".
 std::string fixed(double value, int decimals);
 

@@ -200,7 +200,9 @@ std::vector<std::vector<double>> rising_rates(double last, const std::vector<std
   return rates;
 }
 
-void initialise_position_tables(torch::nn::Module& network, const ParameterRandom& random) {
+void initialise_window_network(torch::nn::Module& network, const ParameterRandom& random) {
+  const torch::NoGradGuard no_grad;
+  initialise_as_pytorch(network, random);
   for (auto& parameter : network.named_parameters())
     if (parameter.key().find(kTable) != std::string::npos)
       random.truncated_normal(parameter.value(), parameter.key(), 0.02);

@@ -106,7 +106,7 @@ std::vector<WindowBlockShape> alternating_blocks(WindowBlockShape shape, const s
 /// Rates of stochastic depth that rise evenly from zero to `last`, for stages of so many blocks.
 std::vector<std::vector<double>> rising_rates(double last, const std::vector<std::int64_t>& depths);
 
-/// Normal of std 0.02, cut, as all originals start the tables.
-void initialise_position_tables(torch::nn::Module& network, const ParameterRandom& random);
+/// As PyTorch does, but for the position tables: normal of std 0.02, cut, as all originals start them.
+void initialise_window_network(torch::nn::Module& network, const ParameterRandom& random);
 
 }  // namespace m3d

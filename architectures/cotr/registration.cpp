@@ -39,7 +39,6 @@ std::optional<RecordForm> cotr_record_form(const std::string& name, const Json& 
   config.expect("backbone_depth", {9});
   config.ignore({"img_size"});  // the constructor takes it and does nothing with it
   config.require_all_used();
-  form.options = resolver(cotr_schema())(form.options);
   return form;
 }
 
@@ -47,7 +46,6 @@ std::optional<RecordForm> cotr_record_form(const std::string& name, const Json& 
 
 void register_cotr();
 void register_cotr() {
-  const auto resolved = resolver(cotr_schema());
   Architecture architecture;
   architecture.name = "cotr", architecture.title = "CoTr", architecture.family = "transformer";
   architecture.paper = "Xie et al., MICCAI 2021, arXiv:2103.03024";
@@ -65,9 +63,9 @@ void register_cotr() {
   architecture.widths = {{"d_model", 48}, {"backbone_widths", 16}, {"dim_feedforward"}};
   architecture.reduced_patch = {8, 16, 32};
   architecture.divisors = [](const Json&) { return kCotrDivisors; };
-  architecture.outputs = [resolved](const Json& options) { return resolved(options).at("deep_supervision") ? 4 : 1; };
-  architecture.build = [resolved](const NetworkInput& input, const Json& options, std::uint64_t seed) {
-    return build_cotr(input, cotr_config(resolved(options)), seed);
+  architecture.outputs = [](const Json& options) { return options.at("deep_supervision") ? 4 : 1; };
+  architecture.build = [](const NetworkInput& input, const Json& options, std::uint64_t seed) {
+    return build_cotr(input, cotr_config(options), seed);
   };
   register_architecture(std::move(architecture));
   register_record_forms(cotr_record_form);

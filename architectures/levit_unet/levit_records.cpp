@@ -44,7 +44,7 @@ std::optional<RecordForm> levit_record_form(const std::string& name, const Json&
   // Arguments that the original never reads.
   config.ignore({"distillation", "hybrid_backbone", "in_chans", "down_ops"});
   config.require_all_used();
-  form.options = schema.resolve(options, [](const std::string& key) { return "config." + key; });
+  form.options = options;
   return form;
 }
 

@@ -15,16 +15,12 @@ constexpr const char* kBibtex =
 
 void register_levit_unet();
 void register_levit_unet() {
-  const OptionSchema schema = levit_schema("option of levit_unet_384");
-  const auto resolved = [schema](const Json& options) {
-    return schema.resolve(options, [](const std::string& key) { return "options." + key; });
-  };
   Architecture architecture;
   architecture.name = "levit_unet_384", architecture.title = "LeViT-UNet-384", architecture.family = "transformer";
   architecture.paper = "Xu et al., LeViT-UNet, PRCV 2023, arXiv:2107.08623";
   architecture.source = "apple1986/LeViT-UNet: LeViT-UNet-384.py (LeViT_UNet_384)";
   architecture.bibtex = kBibtex;
-  architecture.options = schema;
+  architecture.options = levit_schema("option of levit_unet_384");
   architecture.reduced = {{"embed_dim", {16, 16, 24}},
                           {"key_dim", {4, 4, 4}},
                           {"num_heads", {2, 2, 2}},
@@ -33,10 +29,7 @@ void register_levit_unet() {
   architecture.widths = {{"embed_dim", 8}, {"key_dim", 4}, {"decoder_channels", 4}};
   architecture.reduced_patch = {2, 64, 64};
   architecture.divisors = [](const Json&) { return std::array<std::int64_t, 3>{1, 32, 32}; };
-  architecture.outputs = [](const Json&) { return 1; };
-  architecture.build = [resolved](const NetworkInput& input, const Json& options, std::uint64_t seed) {
-    return build_levit_unet(input, resolved(options), seed);
-  };
+  architecture.build = build_levit_unet;
   register_architecture(architecture);
   register_record_forms(levit_record_form);
 }

@@ -35,8 +35,7 @@ std::optional<RecordForm> mednext_record_form(const std::string& name, const Jso
                         {"checkpoint_style", config.get<std::string>("checkpoint_style", "none")},
                         {"deep_supervision", config.get("deep_supervision", false)}};
   config.require_all_used();
-  form.options =
-      find_architecture(name).options.resolve(options, [](const std::string& key) { return "config." + key; });
+  form.options = options;
   return form;
 }
 

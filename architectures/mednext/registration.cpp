@@ -12,24 +12,20 @@ constexpr const char* kBibtex =
     "and Computer Assisted Intervention ({MICCAI})},\n  year = {2023}\n}";
 
 Architecture make_architecture(const std::string& name, const std::string& title, std::int64_t kernel) {
-  const OptionSchema schema = mednext_schema("option of " + name, kernel);
-  const auto config_of = [schema](const Json& options) {
-    return mednext_config(schema.resolve(options, [](const std::string& key) { return "options." + key; }));
-  };
   Architecture architecture;
   architecture.name = name, architecture.title = title, architecture.family = "cnn";
   architecture.paper = "Roy et al., MedNeXt, MICCAI 2023, arXiv:2303.09975";
   architecture.source = "MIC-DKFZ/MedNeXt: nnunet_mednext/network_architecture/mednextv1/MedNextV1.py (MedNeXt)";
   architecture.bibtex = kBibtex;
-  architecture.options = schema;
+  architecture.options = mednext_schema("option of " + name, kernel);
   architecture.reduced = {{"n_channels", 2}, {"exp_r", {2}}, {"block_counts", {1}}};
   architecture.reduced_patch = {16, 16, 32};
   architecture.widths = {{"n_channels"}};
   architecture.unused_parameters = {"dummy_tensor"};
-  architecture.divisors = [config_of](const Json& options) { return mednext_divisors(config_of(options)); };
-  architecture.outputs = [config_of](const Json& options) { return config_of(options).deep_supervision ? 5 : 1; };
-  architecture.build = [config_of](const NetworkInput& input, const Json& options, std::uint64_t seed) {
-    return build_mednext(input, config_of(options), seed);
+  architecture.divisors = [](const Json& options) { return mednext_divisors(mednext_config(options)); };
+  architecture.outputs = [](const Json& options) { return options.at("deep_supervision") ? 5 : 1; };
+  architecture.build = [](const NetworkInput& input, const Json& options, std::uint64_t seed) {
+    return build_mednext(input, mednext_config(options), seed);
   };
   return architecture;
 }

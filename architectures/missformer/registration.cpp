@@ -38,7 +38,6 @@ std::optional<RecordForm> missformer_record_form(const std::string& name, const 
   form.options["released_cost"] = true;
   config.ignore({"encoder_pretrained"});  // the original takes it and does nothing with it
   config.require_all_used();
-  form.options = resolver(missformer_schema())(form.options);
   return form;
 }
 
@@ -46,7 +45,6 @@ std::optional<RecordForm> missformer_record_form(const std::string& name, const 
 
 void register_missformer();
 void register_missformer() {
-  const auto resolved = resolver(missformer_schema());
   Architecture architecture;
   architecture.name = "missformer", architecture.title = "MISSFormer", architecture.family = "transformer";
   architecture.paper = "Huang et al., IEEE TMI (2023), arXiv:2109.07162";
@@ -66,9 +64,8 @@ void register_missformer() {
       "mixffn1.norm2",           "mixffn1.norm3",          "mixffn2.norm2", "mixffn2.norm3",
       "mixffn3.norm2",           "mixffn3.norm3",          "mixffn4.norm2", "mixffn4.norm3"};
   architecture.divisors = [](const Json&) { return kMissformerDivisors; };
-  architecture.outputs = [](const Json&) { return 1; };
-  architecture.build = [resolved](const NetworkInput& input, const Json& options, std::uint64_t seed) {
-    return build_missformer(input, missformer_config(resolved(options)), seed);
+  architecture.build = [](const NetworkInput& input, const Json& options, std::uint64_t seed) {
+    return build_missformer(input, missformer_config(options), seed);
   };
   register_architecture(std::move(architecture));
   register_record_forms(missformer_record_form);

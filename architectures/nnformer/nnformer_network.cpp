@@ -232,10 +232,7 @@ std::vector<torch::Tensor> NnFormer::segmented(const torch::Tensor& image, bool 
 
 std::shared_ptr<Network> build_nnformer(const NetworkInput& input, const NnFormerConfig& config, std::uint64_t seed) {
   auto network = std::make_shared<NnFormer>(input, config);
-  const torch::NoGradGuard no_grad;
-  const ParameterRandom random(seed);
-  initialise_as_pytorch(*network, random);
-  initialise_position_tables(*network, random);
+  initialise_window_network(*network, ParameterRandom(seed));
   return network;
 }
 

@@ -38,16 +38,12 @@ const std::vector<Preset>& presets() {
 
 Architecture make_architecture(const Preset& preset) {
   const NnFormerVariant variant = preset.variant;
-  const OptionSchema schema = nnformer_schema(variant, "option of " + std::string(preset.name));
-  const auto resolved = [schema](const Json& options) {
-    return schema.resolve(options, [](const std::string& key) { return "options." + key; });
-  };
   Architecture architecture;
   architecture.name = preset.name, architecture.title = preset.title, architecture.family = "transformer";
   architecture.paper = "Zhou et al., nnFormer, IEEE TIP 32 (2023), arXiv:2109.03201";
   architecture.source = "282857341/nnFormer: nnformer/network_architecture/" + std::string(preset.file);
   architecture.bibtex = kBibtex;
-  architecture.options = schema;
+  architecture.options = nnformer_schema(variant, "option of " + std::string(preset.name));
   architecture.reduced = {{"embedding_dim", 12},
                           {"depths", {2, 1, 1, 1}},
                           {"num_heads", {1, 2, 2, 4}},
@@ -55,10 +51,10 @@ Architecture make_architecture(const Preset& preset) {
                           {"drop_path_rate", 0}};
   architecture.widths = {{"embedding_dim", 12}};
   architecture.reduced_patch = preset.reduced_patch;
-  architecture.divisors = [=](const Json& options) { return nnformer_divisors(variant, resolved(options)); };
-  architecture.outputs = [=](const Json& options) { return resolved(options).at("deep_supervision") ? 3 : 1; };
+  architecture.divisors = [=](const Json& options) { return nnformer_divisors(variant, options); };
+  architecture.outputs = [=](const Json& options) { return options.at("deep_supervision") ? 3 : 1; };
   architecture.build = [=](const NetworkInput& input, const Json& options, std::uint64_t seed) {
-    return build_nnformer(input, nnformer_config(variant, input, resolved(options)), seed);
+    return build_nnformer(input, nnformer_config(variant, input, options), seed);
   };
   return architecture;
 }
@@ -75,7 +71,6 @@ std::optional<RecordForm> nnformer_record_form(const std::string& name, const Js
     const OptionSchema& schema = find_architecture(name).options;
     for (const auto& option : schema.names()) config.copy(option, form.options);
     config.require_all_used();
-    form.options = schema.resolve(form.options, [](const std::string& key) { return "config." + key; });
     return form;
   }
   return std::nullopt;

@@ -34,8 +34,7 @@ std::optional<RecordForm> nnunet_record_form(const std::string& name, const Json
   form.input.classes = config.require<std::int64_t>("num_classes");
   const Json options = options_of(config, residual);
   config.require_all_used();
-  form.options =
-      find_architecture(name).options.resolve(options, [](const std::string& key) { return "config." + key; });
+  form.options = options;
   return form;
 }
 

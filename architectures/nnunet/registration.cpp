@@ -19,12 +19,6 @@ constexpr const char* kResidualBibtex =
 
 Architecture make_architecture(const std::string& name, const std::string& title, bool residual, const char* conv_op) {
   const bool slices = std::string(conv_op) == "Conv2d";
-  const OptionSchema schema = nnunet_schema("option of " + name, residual)
-                                  .with_default("conv_op", conv_op)
-                                  .with_default("unet_max_num_features", slices ? 512 : 320);
-  const auto resolved = [schema](const Json& options) {
-    return schema.resolve(options, [](const std::string& key) { return "options." + key; });
-  };
   Architecture architecture;
   architecture.name = name, architecture.title = title, architecture.family = "cnn";
   architecture.paper = residual ? "Isensee et al., nnU-Net Revisited, MICCAI 2024, arXiv:2404.09556"
@@ -33,15 +27,17 @@ Architecture make_architecture(const std::string& name, const std::string& title
       std::string("MIC-DKFZ/dynamic-network-architectures: dynamic_network_architectures/architectures/unet.py (") +
       (residual ? "ResidualEncoderUNet)" : "PlainConvUNet)");
   architecture.bibtex = residual ? kResidualBibtex : kPlainBibtex;
-  architecture.options = schema;
+  architecture.options = nnunet_schema("option of " + name, residual)
+                             .with_default("conv_op", conv_op)
+                             .with_default("unet_max_num_features", slices ? 512 : 320);
   architecture.reduced = {{"n_stages", 3}, {"features_per_stage", {4, 8, 16}}};
   if (residual) architecture.reduced["n_blocks_per_stage"] = {1, 1, 2};
   architecture.reduced_patch = {8, 16, 24};
   architecture.widths = unet_widths(), architecture.state_aliases = unet_state_aliases();
-  architecture.divisors = [resolved](const Json& options) { return unet_divisors(resolved(options)); };
-  architecture.outputs = [resolved](const Json& options) { return unet_outputs(resolved(options)); };
-  architecture.build = [resolved, residual](const NetworkInput& input, const Json& options, std::uint64_t seed) {
-    return build_nnunet(input, nnunet_config(resolved(options), residual, input.patch), seed);
+  architecture.divisors = unet_divisors;
+  architecture.outputs = unet_outputs;
+  architecture.build = [residual](const NetworkInput& input, const Json& options, std::uint64_t seed) {
+    return build_nnunet(input, nnunet_config(options, residual, input.patch), seed);
   };
   return architecture;
 }

@@ -73,14 +73,12 @@ std::optional<RecordForm> segformer3d_record_form(const std::string& name, const
     form.options["attention_scale"] = scale_of(config.get<std::string>("attention_scale", variant.scale));
     form.options["mlp_memory"] = variant.memory;
     config.require_all_used();
-    form.options = resolver(segformer3d_schema(variant))(form.options);
     return form;
   }
   return std::nullopt;
 }
 
 Architecture make_architecture(const Variant& variant) {
-  const auto resolved = resolver(segformer3d_schema(variant));
   Architecture architecture;
   architecture.name = variant.name, architecture.title = variant.title, architecture.family = "transformer";
   architecture.paper = "Perera et al., CVPRW 2024, arXiv:2404.10156";
@@ -99,13 +97,12 @@ Architecture make_architecture(const Variant& variant) {
                           {"depths", {1, 1, 1, 1}}};
   architecture.widths = {{"embed_dims", 1, {1, 2, 5, 8}}, {"decoder_head_embedding_dim"}};
   architecture.reduced_patch = {16, 32, 48};
-  architecture.divisors = [resolved](const Json& options) {
-    const std::int64_t stride = resolved(options).at("patch_stride").at(0);
+  architecture.divisors = [](const Json& options) {
+    const std::int64_t stride = options.at("patch_stride").at(0);
     return std::array<std::int64_t, 3>{stride, stride, stride};
   };
-  architecture.outputs = [](const Json&) { return 1; };
-  architecture.build = [resolved](const NetworkInput& input, const Json& options, std::uint64_t seed) {
-    return build_segformer3d(input, segformer3d_config(resolved(options), input.channels), seed);
+  architecture.build = [](const NetworkInput& input, const Json& options, std::uint64_t seed) {
+    return build_segformer3d(input, segformer3d_config(options, input.channels), seed);
   };
   return architecture;
 }

@@ -22,15 +22,11 @@ std::vector<ScanOrderUse> first_stage_orders(const SegmambaConfig& config, const
 }
 
 Architecture make_architecture(const std::string& name, const std::string& title, const char* mixer) {
-  const OptionSchema schema = segmamba_schema("option of " + name).with_default("mixer", mixer);
-  const auto resolved = [schema](const Json& options) {
-    return segmamba_config(schema.resolve(options, [](const std::string& key) { return "options." + key; }));
-  };
   Architecture architecture;
   architecture.name = name, architecture.title = title;
   architecture.family = std::string(mixer) == "none" ? "control" : "mamba";
   architecture.paper = kPaper, architecture.source = kSource, architecture.bibtex = kBibtex;
-  architecture.options = schema;
+  architecture.options = segmamba_schema("option of " + name).with_default("mixer", mixer);
   architecture.reduced = {{"depths", {1, 1, 1, 1}},
                           {"feat_size", {4, 8, 12, 16}},
                           {"hidden_size", 16},
@@ -39,12 +35,11 @@ Architecture make_architecture(const std::string& name, const std::string& title
   architecture.reduced_patch = {16, 16, 32};
   architecture.widths = {{"feat_size", 4}, {"hidden_size", 4}};
   architecture.divisors = [](const Json&) { return std::array<std::int64_t, 3>{16, 16, 16}; };
-  architecture.outputs = [](const Json&) { return 1; };
-  architecture.build = [resolved](const NetworkInput& input, const Json& options, std::uint64_t seed) {
-    return build_segmamba(input, resolved(options), seed);
+  architecture.build = [](const NetworkInput& input, const Json& options, std::uint64_t seed) {
+    return build_segmamba(input, segmamba_config(options), seed);
   };
-  architecture.scan_orders = [resolved](const Json& options, const Grid& grid, std::uint64_t) {
-    return first_stage_orders(resolved(options), grid);
+  architecture.scan_orders = [](const Json& options, const Grid& grid, std::uint64_t) {
+    return first_stage_orders(segmamba_config(options), grid);
   };
   return architecture;
 }

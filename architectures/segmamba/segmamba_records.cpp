@@ -8,13 +8,6 @@
 namespace m3d {
 namespace {
 
-template <class Module>
-RecordBlock on_volume(std::shared_ptr<Module> module) {
-  return {module, [module](const std::vector<torch::Tensor>& inputs) {
-            return std::vector<torch::Tensor>{module->forward(inputs[0])};
-          }};
-}
-
 ToMShape tom_of(RecordConfig& config, const char* dim, const char* slices) {
   ToMShape shape;
   shape.dim = config.require<std::int64_t>(dim);
@@ -69,20 +62,22 @@ const std::map<std::string, std::function<RecordBlock(RecordConfig&)>>& blocks()
   static const std::map<std::string, std::function<RecordBlock(RecordConfig&)>> all = {
       {"gsc",
        [](RecordConfig& config) {
-         return on_volume(std::make_shared<GatedConvolution>(config.require<std::int64_t>("channels"), false));
+         return one_input_block(std::make_shared<GatedConvolution>(config.require<std::int64_t>("channels"), false));
        }},
       {"tom", tom_block},
       {"mambalayer",
-       [](RecordConfig& config) { return on_volume(std::make_shared<ToMLayer>(tom_of(config, "dim", "num_slices"))); }},
+       [](RecordConfig& config) {
+         return one_input_block(std::make_shared<ToMLayer>(tom_of(config, "dim", "num_slices")));
+       }},
       {"mlp",
        [](RecordConfig& config) {
-         return on_volume(std::make_shared<ChannelMlp>(config.require<std::int64_t>("hidden_size"),
-                                                       config.require<std::int64_t>("mlp_dim")));
+         return one_input_block(std::make_shared<ChannelMlp>(config.require<std::int64_t>("hidden_size"),
+                                                             config.require<std::int64_t>("mlp_dim")));
        }},
       {"unetr_res",
        [](RecordConfig& config) {
          const UnetrBlockShape shape = unetr_shape(config);
-         return on_volume(std::make_shared<UnetrBasicBlock>(shape, unetr_style(config, true)));
+         return one_input_block(std::make_shared<UnetrBasicBlock>(shape, unetr_style(config, true)));
        }},
       {"unetr_up", unetr_up}};
   return all;
@@ -107,7 +102,7 @@ std::optional<RecordForm> segmamba_record_form(const std::string& name, const Js
   // Arguments of the original's constructor that it never looks at.
   config.ignore({"drop_path_rate", "layer_scale_init_value", "conv_block"});
   config.require_all_used();
-  form.options = schema.resolve(options, [](const std::string& key) { return "config." + key; });
+  form.options = options;
   return form;
 }
 

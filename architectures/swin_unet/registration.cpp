@@ -14,17 +14,13 @@ constexpr const char* kBibtex =
     "  booktitle = {Computer Vision -- ECCV 2022 Workshops},\n  pages = {205--218},\n  year = {2023}\n}";
 
 Architecture swin_unet() {
-  const OptionSchema schema = swin_unet_schema();
-  const auto config = [schema](const NetworkInput& input, const Json& options) {
-    return swin_unet_config(input, schema.resolve(options, [](const std::string& key) { return "options." + key; }));
-  };
   Architecture architecture;
   architecture.name = kName, architecture.title = "Swin-Unet", architecture.family = "transformer";
   architecture.paper = "Cao et al., Swin-Unet, ECCVW 2022, arXiv:2105.05537";
   architecture.source =
       "HuCaoFighting/Swin-Unet: networks/swin_transformer_unet_skip_expand_decoder_sys.py, vision_transformer.py";
   architecture.bibtex = kBibtex;
-  architecture.options = schema;
+  architecture.options = swin_unet_schema();
   architecture.reduced = {{"embed_dim", 12},
                           {"depths", {2, 1, 1, 1}},
                           {"num_heads", {1, 2, 2, 4}},
@@ -32,10 +28,9 @@ Architecture swin_unet() {
                           {"drop_path_rate", 0}};
   architecture.widths = {{"embed_dim", 12}};
   architecture.reduced_patch = {2, 32, 64};
-  architecture.divisors = [config](const Json& options) { return swin_unet_divisors(config({}, options)); };
-  architecture.outputs = [](const Json&) { return 1; };
-  architecture.build = [config](const NetworkInput& input, const Json& options, std::uint64_t seed) {
-    return build_swin_unet(input, config(input, options), seed);
+  architecture.divisors = [](const Json& options) { return swin_unet_divisors(swin_unet_config({}, options)); };
+  architecture.build = [](const NetworkInput& input, const Json& options, std::uint64_t seed) {
+    return build_swin_unet(input, swin_unet_config(input, options), seed);
   };
   return architecture;
 }
@@ -56,7 +51,6 @@ std::optional<RecordForm> swin_unet_record_form(const std::string& name, const J
   const OptionSchema& schema = find_architecture(kName).options;
   for (const auto& option : schema.names()) config.copy(option, form.options);
   config.require_all_used();
-  form.options = schema.resolve(form.options, [](const std::string& key) { return "config." + key; });
   return form;
 }
 

@@ -177,8 +177,7 @@ std::vector<torch::Tensor> SwinUnet::forward_slices(const torch::Tensor& slices,
 void initialise_swin_unet(torch::nn::Module& network, std::uint64_t seed) {
   const torch::NoGradGuard no_grad;
   const ParameterRandom random(seed);
-  initialise_as_pytorch(network, random);
-  initialise_position_tables(network, random);
+  initialise_window_network(network, random);
   for_each_layer<Linear>(network, [&](Linear& linear, const std::string& name) {
     random.truncated_normal(linear.weight, name + ".weight", kStd);
     if (linear.bias.defined()) linear.bias.zero_();

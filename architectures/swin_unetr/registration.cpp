@@ -18,9 +18,6 @@ constexpr const char* kBibtex =
     "  pages = {272--284},\n  year = {2022}\n}";
 
 Architecture make_architecture(const char* name, const char* title, const char* versions, const OptionSchema& schema) {
-  const auto resolved = [schema](const Json& options) {
-    return schema.resolve(options, [](const std::string& key) { return "options." + key; });
-  };
   Architecture architecture;
   architecture.name = name, architecture.title = title, architecture.family = "transformer";
   architecture.paper = "Hatamizadeh et al., Swin UNETR, BrainLes 2021, arXiv:2201.01266";
@@ -31,10 +28,9 @@ Architecture make_architecture(const char* name, const char* title, const char* 
       {"feature_size", 12}, {"depths", {2, 1, 1, 1}}, {"num_heads", {2, 2, 3, 4}}, {"window_size", {3, 3, 2}}};
   architecture.widths = {{"feature_size", 12}};
   architecture.reduced_patch = {32, 32, 64};
-  architecture.divisors = [=](const Json& options) { return swin_unetr_divisors(resolved(options)); };
-  architecture.outputs = [](const Json&) { return 1; };
-  architecture.build = [=](const NetworkInput& input, const Json& options, std::uint64_t seed) {
-    return build_swin_unetr(input, swin_unetr_config(input, resolved(options)), seed);
+  architecture.divisors = swin_unetr_divisors;
+  architecture.build = [](const NetworkInput& input, const Json& options, std::uint64_t seed) {
+    return build_swin_unetr(input, swin_unetr_config(input, options), seed);
   };
   return architecture;
 }
@@ -72,7 +68,6 @@ std::optional<RecordForm> swin_unetr_record_form(const std::string& name, const 
   const std::string merging = form.options.value("downsample", "merging");
   if (name == kLegacy && (merging == "merging" || merging == "merging, pre-1.5 order"))
     form.options["downsample"] = kLegacyMerging;
-  form.options = schema.resolve(form.options, [](const std::string& key) { return "config." + key; });
   return form;
 }
 

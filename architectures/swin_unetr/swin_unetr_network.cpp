@@ -189,10 +189,7 @@ std::shared_ptr<Network> build_swin_unetr(const NetworkInput& input, const SwinU
                                           std::uint64_t seed) {
   require_fitting(input, config);
   auto network = std::make_shared<SwinUnetr>(config);
-  const torch::NoGradGuard no_grad;
-  const ParameterRandom random(seed);
-  initialise_as_pytorch(*network, random);
-  initialise_position_tables(*network, random);
+  initialise_window_network(*network, ParameterRandom(seed));
   return network;
 }
 

@@ -23,16 +23,12 @@ std::vector<ScanOrderUse> stage_orders(const TamingForm& form, const Json& optio
 }
 
 Architecture make_architecture(const TamingForm& form) {
-  const OptionSchema schema = taming_schema(form);
-  const auto resolved = [schema](const Json& options) {
-    return schema.resolve(options, [](const std::string& key) { return "options." + key; });
-  };
   Architecture architecture;
   architecture.name = form.name, architecture.title = form.title;
   architecture.family = form.mixer ? "mamba" : "control";
   architecture.paper = kPaper, architecture.bibtex = kBibtex;
   architecture.source = "LucaLumetti/TamingMambas: tamingmambas/nnunetv2/nets/" + std::string(form.file);
-  architecture.options = schema;
+  architecture.options = taming_schema(form);
   architecture.reduced = {{"n_stages", 3},
                           {"features_per_stage", {4, 8, 12}},
                           {"n_conv_per_stage", {1}},
@@ -40,13 +36,13 @@ Architecture make_architecture(const TamingForm& form) {
                           {"d_state_cap", 4}};
   architecture.reduced_patch = {8, 16, 16};
   architecture.widths = unet_widths(), architecture.state_aliases = unet_state_aliases();
-  architecture.divisors = [resolved](const Json& options) { return unet_divisors(resolved(options)); };
-  architecture.outputs = [resolved](const Json& options) { return unet_outputs(resolved(options)); };
-  architecture.build = [resolved, form](const NetworkInput& input, const Json& options, std::uint64_t seed) {
-    return build_taming(input, taming_config(resolved(options), form, input.patch), seed);
+  architecture.divisors = unet_divisors;
+  architecture.outputs = unet_outputs;
+  architecture.build = [form](const NetworkInput& input, const Json& options, std::uint64_t seed) {
+    return build_taming(input, taming_config(options, form, input.patch), seed);
   };
-  architecture.scan_orders = [resolved, form](const Json& options, const Grid& grid, std::uint64_t) {
-    return stage_orders(form, resolved(options), grid);
+  architecture.scan_orders = [form](const Json& options, const Grid& grid, std::uint64_t) {
+    return stage_orders(form, options, grid);
   };
   return architecture;
 }

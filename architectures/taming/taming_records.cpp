@@ -27,10 +27,7 @@ RecordBlock token_block(RecordConfig& config) {
 RecordBlock layer_block(RecordConfig& config, MambaDirections directions) {
   const bool paper = config.get<std::string>("fourth_order", "released") == "paper";
   config.expect("fourth_order", {"released", "paper"});
-  const auto layer = std::make_shared<TamingLayer>(shape_of(config), directions, paper);
-  return {layer, [layer](const std::vector<torch::Tensor>& inputs) {
-            return std::vector<torch::Tensor>{layer->forward(inputs[0])};
-          }};
+  return one_input_block(std::make_shared<TamingLayer>(shape_of(config), directions, paper));
 }
 
 }  // namespace
@@ -52,8 +49,7 @@ std::optional<RecordForm> taming_record_form(const std::string& name, const Json
   for (const auto* key : {"stem_channels", "mixer", "d_state_cap", "fourth_order", "d_conv", "expand"})
     config.copy(key, options);
   config.require_all_used();
-  form.options =
-      find_architecture(name).options.resolve(options, [](const std::string& key) { return "config." + key; });
+  form.options = options;
   return form;
 }
 

@@ -45,7 +45,6 @@ std::optional<RecordForm> transbts_record_form(const std::string& name, const Js
   config.copy("num_channels", form.options, "linear_encoding_channels");
   config.require_all_used();
   form.options["output"] = "probabilities", form.options["released_cost"] = true;
-  form.options = resolver(transbts_schema())(form.options);
   return form;
 }
 
@@ -53,7 +52,6 @@ std::optional<RecordForm> transbts_record_form(const std::string& name, const Js
 
 void register_transbts();
 void register_transbts() {
-  const auto resolved = resolver(transbts_schema());
   Architecture architecture;
   architecture.name = "transbts", architecture.title = "TransBTS", architecture.family = "transformer";
   architecture.paper = "Wang et al., MICCAI 2021, arXiv:2103.04430";
@@ -71,9 +69,8 @@ void register_transbts() {
   architecture.reduced_patch = {8, 16, 16};
   architecture.unused_parameters = {"linear_encoding", "pre_head_ln"};
   architecture.divisors = [](const Json&) { return kTransBtsDivisors; };
-  architecture.outputs = [](const Json&) { return 1; };
-  architecture.build = [resolved](const NetworkInput& input, const Json& options, std::uint64_t seed) {
-    return build_transbts(input, transbts_config(resolved(options)), seed);
+  architecture.build = [](const NetworkInput& input, const Json& options, std::uint64_t seed) {
+    return build_transbts(input, transbts_config(options), seed);
   };
   register_architecture(std::move(architecture));
   register_record_forms(transbts_record_form);

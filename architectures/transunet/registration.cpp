@@ -15,16 +15,12 @@ constexpr const char* kBibtex =
 
 void register_transunet();
 void register_transunet() {
-  const OptionSchema schema = transunet_schema("option of transunet");
-  const auto resolved = [schema](const Json& options) {
-    return schema.resolve(options, [](const std::string& key) { return "options." + key; });
-  };
   Architecture architecture;
   architecture.name = "transunet", architecture.title = "TransUNet", architecture.family = "transformer";
   architecture.paper = "Chen et al., TransUNet, arXiv:2102.04306 (2021)";
   architecture.source = "Beckschen/TransUNet: networks/vit_seg_modeling.py (VisionTransformer, R50-ViT-B_16)";
   architecture.bibtex = kBibtex;
-  architecture.options = schema;
+  architecture.options = transunet_schema("option of transunet");
   architecture.reduced = {{"hidden_size", 16},
                           {"mlp_dim", 16},
                           {"num_heads", 2},
@@ -36,16 +32,12 @@ void register_transunet() {
   // Twelve heads share the transformer's width. The ResNet keeps its own, which follows a factor.
   architecture.widths = {{"hidden_size", 12}, {"mlp_dim"}, {"decoder_channels", 4}, {"head_channels", 4}};
   architecture.reduced_patch = {2, 32, 32};
-  architecture.divisors = [resolved](const Json& options) {
-    const Json all = resolved(options);
-    const auto size = all.at("patch_size").get<std::vector<std::int64_t>>();
-    const std::int64_t edge = all.at("hybrid").get<bool>() || size.empty() ? 16 : size[0];
+  architecture.divisors = [](const Json& options) {
+    const auto size = options.at("patch_size").get<std::vector<std::int64_t>>();
+    const std::int64_t edge = options.at("hybrid").get<bool>() || size.empty() ? 16 : size[0];
     return std::array<std::int64_t, 3>{1, edge, edge};
   };
-  architecture.outputs = [](const Json&) { return 1; };
-  architecture.build = [resolved](const NetworkInput& input, const Json& options, std::uint64_t seed) {
-    return build_transunet(input, resolved(options), seed);
-  };
+  architecture.build = build_transunet;
   register_architecture(architecture);
   register_record_forms(transunet_record_form);
 }

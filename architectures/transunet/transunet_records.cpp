@@ -21,7 +21,7 @@ std::optional<RecordForm> transunet_record_form(const std::string& name, const J
   config.ignore({"vis", "zero_head", "classifier", "activation", "representation_size", "num_classes",
                  "pretrained_path", "resnet_pretrained_path"});
   config.require_all_used();
-  form.options = schema.resolve(options, [](const std::string& key) { return "config." + key; });
+  form.options = options;
   return form;
 }
 

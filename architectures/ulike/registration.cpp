@@ -32,32 +32,33 @@ std::vector<ScanOrderUse> first_stage_orders(const UlikeConfig& config, const Gr
 Architecture make_architecture(const Preset& preset) {
   OptionSchema schema = ulike_schema("option of " + std::string(preset.name));
   for (const auto& [axis, value] : preset.axes) schema = schema.with_default(axis, value);
-  const auto resolved = [schema](const Json& options) {
-    return schema.resolve(options, [](const std::string& key) { return "options." + key; });
-  };
   Architecture architecture;
   architecture.name = preset.name, architecture.title = preset.title, architecture.family = preset.family;
   architecture.paper = kPaper, architecture.source = kSource, architecture.bibtex = kBibtex;
   architecture.options = schema;
-  architecture.reduced = {{"encoder_embed_dims", {8, 8, 16, 16}}, {"stem_channels", 8},
-                          {"depths_en", {1, 1, 1, 1}}, {"depths", {1, 1, 1}}, {"d_state", 2},
-                          {"encoder_num_heads", {1, 1, 2, 2}}, {"decoder_num_heads", {2, 1, 1}}, {"mlp_ratio", 2},
-                          {"encoder_sr_ratios", {2, 2, 1, 1}}, {"decoder_sr_ratios", {1, 2, 2}}};
+  architecture.reduced = {{"encoder_embed_dims", {8, 8, 16, 16}},
+                          {"stem_channels", 8},
+                          {"depths_en", {1, 1, 1, 1}},
+                          {"depths", {1, 1, 1}},
+                          {"d_state", 2},
+                          {"encoder_num_heads", {1, 1, 2, 2}},
+                          {"decoder_num_heads", {2, 1, 1}},
+                          {"mlp_ratio", 2},
+                          {"encoder_sr_ratios", {2, 2, 1, 1}},
+                          {"decoder_sr_ratios", {1, 2, 2}}};
   architecture.widths = {{"encoder_embed_dims", 8}, {"stem_channels", 8}};
   // The released mixers hold state-space parameters of their own for each direction and use only the first ones.
   architecture.unused_parameters = {"_b", "_c"};
-  architecture.divisors = [resolved](const Json& options) {
-    return ulike_divisors(resolved(options).at("decoder") == "released");
-  };
-  architecture.outputs = [resolved](const Json& options) {
-    const UlikeConfig config = ulike_config(resolved(options), 0);
+  architecture.divisors = [](const Json& options) { return ulike_divisors(options.at("decoder") == "released"); };
+  architecture.outputs = [](const Json& options) {
+    const UlikeConfig config = ulike_config(options, 0);
     return config.deep_supervision ? config.released_heads ? 4 : 5 : 1;
   };
-  architecture.build = [resolved](const NetworkInput& input, const Json& options, std::uint64_t seed) {
-    return build_ulike(input, ulike_config(resolved(options), seed), seed);
+  architecture.build = [](const NetworkInput& input, const Json& options, std::uint64_t seed) {
+    return build_ulike(input, ulike_config(options, seed), seed);
   };
-  architecture.scan_orders = [resolved](const Json& options, const Grid& grid, std::uint64_t seed) {
-    return first_stage_orders(ulike_config(resolved(options), seed), grid);
+  architecture.scan_orders = [](const Json& options, const Grid& grid, std::uint64_t seed) {
+    return first_stage_orders(ulike_config(options, seed), grid);
   };
   return architecture;
 }

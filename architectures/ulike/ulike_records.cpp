@@ -321,7 +321,7 @@ std::optional<RecordForm> ulike_record_form(const std::string& name, const Json&
   config.require_all_used();
   if (options.contains("decoder_embed_dims") && options["decoder_embed_dims"].size() == 4)
     options["stem_channels"] = options["decoder_embed_dims"][3];
-  form.options = schema.resolve(options, [](const std::string& key) { return "config." + key; });
+  form.options = options;
   return form;
 }
 

@@ -18,11 +18,6 @@ struct Preset {
 };
 
 Architecture make_architecture(const Preset& preset) {
-  const OptionSchema schema =
-      umamba_schema("option of " + std::string(preset.name)).with_default("mixer", preset.mixer ? "mamba" : "none");
-  const auto resolved = [schema](const Json& options) {
-    return schema.resolve(options, [](const std::string& key) { return "options." + key; });
-  };
   const bool every_stage = preset.every_stage;
   Architecture architecture;
   architecture.name = preset.name, architecture.title = preset.title;
@@ -30,19 +25,20 @@ Architecture make_architecture(const Preset& preset) {
   architecture.paper = kPaper, architecture.bibtex = kBibtex;
   architecture.source = std::string("bowang-lab/U-Mamba: umamba/nnunetv2/nets/") +
                         (every_stage ? "UMambaEnc_3d.py (UMambaEnc)" : "UMambaBot_3d.py (UMambaBot)");
-  architecture.options = schema;
+  architecture.options =
+      umamba_schema("option of " + std::string(preset.name)).with_default("mixer", preset.mixer ? "mamba" : "none");
   architecture.reduced = {
       {"n_stages", 3}, {"features_per_stage", {4, 8, 16}}, {"n_conv_per_stage", {1}}, {"d_state", 2}};
   architecture.reduced_patch = {8, 16, 16};
   architecture.widths = unet_widths(), architecture.state_aliases = unet_state_aliases();
-  architecture.divisors = [resolved](const Json& options) { return unet_divisors(resolved(options)); };
-  architecture.outputs = [resolved](const Json& options) { return unet_outputs(resolved(options)); };
-  architecture.build = [resolved, every_stage](const NetworkInput& input, const Json& options, std::uint64_t seed) {
-    return build_umamba(input, umamba_config(resolved(options), every_stage, input.patch), seed);
+  architecture.divisors = unet_divisors;
+  architecture.outputs = unet_outputs;
+  architecture.build = [every_stage](const NetworkInput& input, const Json& options, std::uint64_t seed) {
+    return build_umamba(input, umamba_config(options, every_stage, input.patch), seed);
   };
-  architecture.scan_orders = [resolved](const Json& options, const Grid& grid, std::uint64_t) {
+  architecture.scan_orders = [](const Json& options, const Grid& grid, std::uint64_t) {
     const ScanOrder& order = scan_order("dhw");
-    if (resolved(options).at("mixer") == "none") return std::vector<ScanOrderUse>{};
+    if (options.at("mixer") == "none") return std::vector<ScanOrderUse>{};
     return std::vector<ScanOrderUse>{{order.name, grid, permutation_of(order, grid, RandomOrder::fixed, 0)}};
   };
   return architecture;

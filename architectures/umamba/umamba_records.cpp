@@ -6,20 +6,13 @@
 namespace m3d {
 namespace {
 
-template <class Module>
-RecordBlock on_volume(std::shared_ptr<Module> module) {
-  return {module, [module](const std::vector<torch::Tensor>& inputs) {
-            return std::vector<torch::Tensor>{module->forward(inputs[0])};
-          }};
-}
-
 RecordBlock layer_block(RecordConfig& config, bool channel_token) {
   MambaLayerShape shape;
   shape.dim = config.require<std::int64_t>("dim");
   shape.d_state = config.get("d_state", shape.d_state), shape.d_conv = config.get("d_conv", shape.d_conv);
   shape.expand = config.get("expand", shape.expand);
   shape.channel_token = config.get("channel_token", channel_token);
-  return on_volume(std::make_shared<MambaLayer>(shape));
+  return one_input_block(std::make_shared<MambaLayer>(shape));
 }
 
 /// One number for all axes, or a number an axis.
@@ -35,7 +28,7 @@ RecordBlock unit_block(RecordConfig& config) {
   const auto in = config.require<std::int64_t>("input_channels"), out = config.require<std::int64_t>("output_channels");
   const Triple kernel = triple(config, "kernel_size", 3), stride = triple(config, "stride", 1);
   config.expect("padding", {Json{kernel[0] / 2, kernel[1] / 2, kernel[2] / 2}, kernel[0] / 2});
-  return on_volume(
+  return one_input_block(
       std::make_shared<ProjectedUnit>(in, out, kernel, stride, UnitStyle{}, config.get("use_1x1conv", false)));
 }
 
@@ -57,8 +50,7 @@ std::optional<RecordForm> umamba_record_form(const std::string& name, const Json
   for (const auto* key : {"mixer", "d_state", "d_conv", "expand"}) config.copy(key, options);
   config.ignore({"stem_channels"});  // of the constructor, which takes the first stage's
   config.require_all_used();
-  form.options =
-      find_architecture(name).options.resolve(options, [](const std::string& key) { return "config." + key; });
+  form.options = options;
   return form;
 }
 

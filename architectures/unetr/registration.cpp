@@ -44,7 +44,6 @@ std::optional<RecordForm> unetr_record_form(const std::string& name, const Json&
     config.copy(key, form.options);
   copy_monai_norm(config, form.options);
   config.require_all_used();
-  form.options = resolver(unetr_schema())(form.options);
   return form;
 }
 
@@ -52,7 +51,6 @@ std::optional<RecordForm> unetr_record_form(const std::string& name, const Json&
 
 void register_unetr();
 void register_unetr() {
-  const auto resolved = resolver(unetr_schema());
   Architecture architecture;
   architecture.name = "unetr", architecture.title = "UNETR", architecture.family = "transformer";
   architecture.paper = "Hatamizadeh et al., WACV 2022, arXiv:2103.10504";
@@ -69,12 +67,9 @@ void register_unetr() {
   architecture.widths = {{"feature_size"}, {"hidden_size", 12}, {"mlp_dim"}};
   architecture.reduced_patch = {16, 32, 48};
   architecture.unused_parameters = {"norm_cross_attn"};
-  architecture.divisors = [resolved](const Json& options) {
-    return unetr_divisors(resolved(options).at("spatial_dims").get<int>());
-  };
-  architecture.outputs = [](const Json&) { return 1; };
-  architecture.build = [resolved](const NetworkInput& input, const Json& options, std::uint64_t seed) {
-    return build_unetr(input, unetr_config(resolved(options)), seed);
+  architecture.divisors = [](const Json& options) { return unetr_divisors(options.at("spatial_dims").get<int>()); };
+  architecture.build = [](const NetworkInput& input, const Json& options, std::uint64_t seed) {
+    return build_unetr(input, unetr_config(options), seed);
   };
   register_architecture(std::move(architecture));
   register_record_forms(unetr_record_form);

@@ -5,6 +5,7 @@
 #include "architectures/registry.h"
 #include "common/error.h"
 #include "tests/architectures/initial_values.h"
+#include "tests/architectures/network_facts.h"
 #include "tests/catch.h"
 
 using namespace m3d;
@@ -13,16 +14,8 @@ namespace {
 
 const NetworkInput kInput{2, 3, {16, 16, 32}};
 
-Json options_with(const Json& changes, const std::string& name = "mednext_k3") {
-  torch::set_num_threads(1);  // so small that a second thread only waits
-  const Architecture& architecture = find_architecture(name);
-  Json given = architecture.reduced;
-  given.update(changes);
-  return architecture.options.resolve(given, [](const std::string& key) { return key; });
-}
-
 std::shared_ptr<Network> network(const Json& changes, const NetworkInput& input = kInput) {
-  return find_architecture("mednext_k3").build(input, options_with(changes), 1);
+  return reduced_network("mednext_k3", input, changes);
 }
 
 std::vector<torch::Tensor> gradients(const Json& changes) {

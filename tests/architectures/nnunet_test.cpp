@@ -5,22 +5,15 @@
 #include "architectures/nnunet/nnunet_options.h"
 #include "common/error.h"
 #include "tests/architectures/initial_values.h"
+#include "tests/architectures/network_facts.h"
 #include "tests/catch.h"
 
 using namespace m3d;
 
 namespace {
 
-Json options_with(const std::string& name, const Json& changes) {
-  torch::set_num_threads(1);  // so small that a second thread only waits
-  const Architecture& architecture = find_architecture(name);
-  Json given = architecture.reduced;
-  given.update(changes);
-  return architecture.options.resolve(given, [](const std::string& key) { return key; });
-}
-
 std::shared_ptr<Network> network(const std::string& name, const Json& changes, const NetworkInput& input) {
-  return find_architecture(name).build(input, options_with(name, changes), 1);
+  return reduced_network(name, input, changes);
 }
 
 const NetworkInput kInput{2, 3, {8, 16, 24}};
@@ -29,7 +22,7 @@ std::size_t training_outputs(const std::string& name, const Json& changes) {
   const auto built = network(name, changes, kInput);
   built->train();
   const auto outputs = built->forward(torch::ones({1, 2, 8, 16, 24}));
-  CHECK(outputs.size() == static_cast<std::size_t>(find_architecture(name).outputs(options_with(name, changes))));
+  CHECK(outputs.size() == static_cast<std::size_t>(find_architecture(name).outputs(reduced_options(name, changes))));
   return outputs.size();
 }
 

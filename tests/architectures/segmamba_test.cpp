@@ -5,6 +5,7 @@
 #include "architectures/segmamba/segmamba_blocks.h"
 #include "common/error.h"
 #include "tests/architectures/mamba_values.h"
+#include "tests/architectures/network_facts.h"
 
 using namespace m3d;
 
@@ -12,16 +13,8 @@ namespace {
 
 const NetworkInput kInput{2, 3, {16, 16, 32}};
 
-Json options_with(const Json& changes, const std::string& name = "segmamba") {
-  torch::set_num_threads(1);  // so small that a second thread only waits
-  const Architecture& architecture = find_architecture(name);
-  Json given = architecture.reduced;
-  given.update(changes);
-  return architecture.options.resolve(given, [](const std::string& key) { return key; });
-}
-
 std::shared_ptr<Network> network(const Json& changes = Json::object(), const NetworkInput& input = kInput) {
-  return find_architecture("segmamba").build(input, options_with(changes), 1);
+  return reduced_network("segmamba", input, changes);
 }
 
 torch::Tensor image() { return torch::randn({1, 2, 16, 16, 32}, torch::make_generator<at::CPUGeneratorImpl>(7)); }
@@ -54,14 +47,15 @@ TEST_CASE("SegMamba starts as PyTorch's layers do; of its step sizes only the fo
 
 TEST_CASE("SegMamba reads the tokens forwards, backwards and across slices", "[segmamba]") {
   const Architecture& architecture = find_architecture("segmamba");
-  const auto orders = architecture.scan_orders(options_with({{"num_slices", {3, 4, 2, 2}}}), {1, 3, 4}, 1);
+  const auto orders =
+      architecture.scan_orders(reduced_options("segmamba", {{"num_slices", {3, 4, 2, 2}}}), {1, 3, 4}, 1);
   using Tokens = std::vector<std::int64_t>;
   REQUIRE(orders.size() == 3);
   CHECK(orders[0].permutation == Tokens{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11});
   CHECK(orders[1].permutation == Tokens{11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0});
   CHECK(orders[2].permutation == Tokens{0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11});
-  CHECK(architecture.scan_orders(options_with({{"tom", "forward"}}), {1, 3, 4}, 1).size() == 1);
-  CHECK(architecture.scan_orders(options_with({{"mixer", "none"}}), {1, 3, 4}, 1).empty());
+  CHECK(architecture.scan_orders(reduced_options("segmamba", {{"tom", "forward"}}), {1, 3, 4}, 1).size() == 1);
+  CHECK(architecture.scan_orders(reduced_options("segmamba", {{"mixer", "none"}}), {1, 3, 4}, 1).empty());
 }
 
 TEST_CASE("SegMamba's points run, train and differ", "[segmamba]") {

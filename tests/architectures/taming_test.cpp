@@ -8,6 +8,7 @@
 #include "architectures/taming/taming_blocks.h"
 #include "common/error.h"
 #include "tests/architectures/mamba_values.h"
+#include "tests/architectures/network_facts.h"
 
 using namespace m3d;
 
@@ -17,17 +18,9 @@ const NetworkInput kInput{2, 3, {8, 16, 16}};
 const std::vector<std::string> kNames{"taming_segmamba", "taming_segmambaskip", "taming_bisegmamba",
                                       "taming_multisegmamba"};
 
-Json options_with(const std::string& name, const Json& changes) {
-  torch::set_num_threads(1);  // so small that a second thread only waits
-  const Architecture& architecture = find_architecture(name);
-  Json given = architecture.reduced;
-  given.update(changes);
-  return architecture.options.resolve(given, [](const std::string& key) { return key; });
-}
-
 std::shared_ptr<Network> network(const std::string& name, const Json& changes = Json::object(),
                                  const NetworkInput& input = kInput) {
-  return find_architecture(name).build(input, options_with(name, changes), 1);
+  return reduced_network(name, input, changes);
 }
 
 torch::Tensor image() { return torch::randn({1, 2, 8, 16, 16}, torch::make_generator<at::CPUGeneratorImpl>(7)); }
@@ -65,7 +58,7 @@ TEST_CASE("Taming Mambas start from He's normal, residual branches from zero, Ma
 TEST_CASE("Taming Mambas read the tokens in one, two or eight orders", "[taming]") {
   const Grid grid{2, 3, 4};
   const auto orders = [&](const std::string& name, const Json& changes = Json::object()) {
-    return find_architecture(name).scan_orders(options_with(name, changes), grid, 1);
+    return find_architecture(name).scan_orders(reduced_options(name, changes), grid, 1);
   };
   CHECK(orders("taming_segmamba").size() == 1);
   CHECK(orders("taming_segmambaskip").size() == 2);

@@ -5,6 +5,7 @@
 #include "architectures/record_forms.h"
 #include "common/error.h"
 #include "tests/architectures/initial_values.h"
+#include "tests/architectures/network_facts.h"
 #include "tests/catch.h"
 
 using namespace m3d;
@@ -12,11 +13,7 @@ using namespace m3d;
 namespace {
 
 std::shared_ptr<Network> network(const std::string& name, const Json& changes, const NetworkInput& input) {
-  torch::set_num_threads(1);  // so small that a second thread only waits
-  const Architecture& architecture = find_architecture(name);
-  Json given = architecture.reduced;
-  given.update(changes);
-  return architecture.build(input, architecture.options.resolve(given, [](const std::string& key) { return key; }), 1);
+  return reduced_network(name, input, changes);
 }
 
 const NetworkInput kTransUnet{1, 3, {2, 32, 32}}, kLevit{1, 3, {2, 64, 64}};

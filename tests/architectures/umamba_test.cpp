@@ -6,6 +6,7 @@
 #include "architectures/registry.h"
 #include "common/error.h"
 #include "tests/architectures/mamba_values.h"
+#include "tests/architectures/network_facts.h"
 
 using namespace m3d;
 
@@ -13,17 +14,9 @@ namespace {
 
 const NetworkInput kInput{2, 3, {8, 16, 16}};
 
-Json options_with(const std::string& name, const Json& changes) {
-  torch::set_num_threads(1);  // so small that a second thread only waits
-  const Architecture& architecture = find_architecture(name);
-  Json given = architecture.reduced;
-  given.update(changes);
-  return architecture.options.resolve(given, [](const std::string& key) { return key; });
-}
-
 std::shared_ptr<Network> network(const std::string& name, const Json& changes = Json::object(),
                                  const NetworkInput& input = kInput) {
-  return find_architecture(name).build(input, options_with(name, changes), 1);
+  return reduced_network(name, input, changes);
 }
 
 torch::Tensor image(const NetworkInput& input = kInput) {
@@ -62,7 +55,7 @@ TEST_CASE("U-Mamba has Mamba at the bottleneck or after every stage, or norms in
   CHECK(tensors_with(*network("umambaenc_none"), "norm.weight") == tensors_with(*network("umambaenc"), "norm.weight"));
   CHECK(find_architecture("umambabot_none").family == "control");
   const auto orders = [](const std::string& name) {
-    return find_architecture(name).scan_orders(options_with(name, Json::object()), {2, 2, 2}, 1).size();
+    return find_architecture(name).scan_orders(reduced_options(name), {2, 2, 2}, 1).size();
   };
   CHECK(orders("umambaenc") == 1);
   CHECK(orders("umambaenc_none") == 0);
@@ -80,7 +73,7 @@ TEST_CASE("U-Mamba's deep supervision has an output at every decoder level, or o
   for (const std::string name : {"umambabot", "umambaenc"}) {
     CHECK(network(name)->forward(image()).size() == 2);
     CHECK(network(name, {{"deep_supervision", false}})->forward(image()).size() == 1);
-    CHECK(find_architecture(name).outputs(options_with(name, {{"deep_supervision", false}})) == 1);
+    CHECK(find_architecture(name).outputs(reduced_options(name, {{"deep_supervision", false}})) == 1);
   }
 }
 

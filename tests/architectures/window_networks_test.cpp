@@ -4,26 +4,19 @@
 #include "architectures/registry.h"
 #include "common/error.h"
 #include "tests/architectures/mixed_precision.h"
+#include "tests/architectures/network_facts.h"
 #include "tests/catch.h"
 
 using namespace m3d;
 
 namespace {
 
-Json tiny(const std::string& name, const Json& changes = Json::object()) {
-  torch::set_num_threads(1);  // so small that a second thread only waits
-  const Architecture& architecture = find_architecture(name);
-  Json given = architecture.reduced;
-  for (const auto& [key, value] : changes.items()) given[key] = value;
-  return architecture.options.resolve(given, [](const std::string& key) { return key; });
-}
-
 NetworkInput tiny_input(const std::string& name, std::int64_t channels = 1) {
   return {channels, 2, find_architecture(name).reduced_patch};
 }
 
 std::shared_ptr<Network> built(const std::string& name, const Json& changes = Json::object()) {
-  return find_architecture(name).build(tiny_input(name), tiny(name, changes), 3);
+  return find_architecture(name).build(tiny_input(name), reduced_options(name, changes), 3);
 }
 
 torch::Tensor image_of(const std::string& name, std::int64_t channels = 1) {
@@ -175,7 +168,7 @@ TEST_CASE("the order of patch merging changes the result, not the parameters", "
 
 TEST_CASE("options and patches that do not fit the window networks are refused with what to do", "[window_networks]") {
   const auto build = [](const std::string& name, const std::array<std::int64_t, 3>& patch, const Json& changes) {
-    find_architecture(name).build({1, 2, patch}, tiny(name, changes), 1);
+    find_architecture(name).build({1, 2, patch}, reduced_options(name, changes), 1);
   };
   const Json none = Json::object();
   CHECK_THROWS_WITH(build("swin_unet", {1, 48, 64}, none), Catch::Contains("multiples of 64 always do"));

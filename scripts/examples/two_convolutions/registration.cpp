@@ -13,8 +13,7 @@ class TwoConvolutions : public Network {
     features_ = register_module(
         "features",
         std::make_shared<ConvolutionBlock>(cubic_convolution(input.channels, width, 3, 1, false), ConvolutionStyle{}));
-    head_ =
-        register_module("head", std::make_shared<Convolution>(cubic_convolution(width, input.classes, 1, 1, true)));
+    head_ = register_module("head", std::make_shared<Convolution>(cubic_convolution(width, input.classes, 1, 1, true)));
   }
   std::vector<torch::Tensor> forward(const torch::Tensor& image) override { return forward_all(image); }
   std::vector<torch::Tensor> forward_all(const torch::Tensor& image) override {
@@ -46,13 +45,12 @@ void register_two_convolutions() {
   architecture.family = "control";
   architecture.paper = "none: an example";
   architecture.source = "m3d-bench: scripts/examples/two_convolutions";
-  architecture.options = OptionSchema(
-      "option of two_convolutions", {{"width", OptionType::integer, 16, "channels between the convolutions", {}, 1}});
+  architecture.options = OptionSchema("option of two_convolutions",
+                                      {{"width", OptionType::integer, 16, "channels between the convolutions", {}, 1}});
   architecture.reduced = {{"width", 4}};
   architecture.reduced_patch = {4, 8, 12};
   architecture.widths = {{"width", 1}};
   architecture.divisors = [](const Json&) { return std::array<std::int64_t, 3>{1, 1, 1}; };
-  architecture.outputs = [](const Json&) { return 1; };
   architecture.build = [](const NetworkInput& input, const Json& options, std::uint64_t seed) {
     auto network = std::make_shared<TwoConvolutions>(input, options.at("width"));
     initialise_as_pytorch(*network, ParameterRandom(seed));
