@@ -36,6 +36,8 @@ std::string resolved_plan(const std::string& plan, bool embedded, const std::str
 void choose_plan(Json& data, bool embedded) {
   const std::string plan = resolved_plan(data.at("plan"), embedded, "setting data.plan");
   data["plan"] = is_plans_file(plan) ? std::filesystem::absolute(plan).lexically_normal().string() : plan;
+  for (Json& folder : data["previous_stage"])
+    folder = std::filesystem::absolute(folder.get<std::string>()).lexically_normal().string();
   if (plan == "none" && data["batch_size"] == 0) data["batch_size"] = kUsualBatchSize;
 }
 

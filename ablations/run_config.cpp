@@ -10,6 +10,7 @@ namespace {
 void keep_what_decides(Json& data) {
   data.erase("workers");
   if (data.value("split", "").empty()) data.erase("split");
+  if (data.value("previous_stage", Json::array()).empty()) data.erase("previous_stage");
   const std::string plan = data.value("plan", "none");  // auto: a run of before there were plans
   const bool planned = plan != "none" && plan != "auto", from_file = !data.value("plan_hash", "").empty();
   if (from_file || !planned) data.erase("plan");

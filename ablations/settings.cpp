@@ -12,6 +12,9 @@ std::vector<OptionSpec> data_settings() {
        "spacing, normalisation and patch: none (native spacing), plain, resenc, resenc_m, resenc_l, resenc_xl "
        "(nnU-Net's planners) or an nnUNetPlans.json; auto: none on embedded datasets, else plain"},
       {"data.configuration", string, "3d_fullres", "configuration of the plan"},
+      {"data.previous_stage", string_list, Json::array(),
+       "for 3d_cascade_fullres: finished 3d_lowres runs of all folds, or the folder that holds them (or nnU-Net's "
+       "predicted_next_stage/3d_cascade_fullres)"},
       {"data.plan_hash", string, "", "of a plans file; filled in, and checked where it is given"},
       {"data.batch_size", integer, 2, "patches a step; 0: the plan's (2 without one)", {}, 0},
       {"data.foreground_fraction", number, 0.33, "share of patches forced to hold foreground", {}, 0, 1},

@@ -108,13 +108,18 @@ std::vector<CaseFiles> cases_by_list(const fs::path& folder, const DatasetJson& 
   return cases;
 }
 
-/// What nnU-Net's preprocessed folder says of its cases: their label maps.
-std::vector<CaseFiles> cases_by_labels(const fs::path& folder, const DatasetJson& json) {
+/// The cases of a preprocessed folder, as nnU-Net takes them: those of its configurations' folders. Label maps in
+/// gt_segmentations alone are no cases.
+std::vector<CaseFiles> preprocessed_cases(const fs::path& folder, const DatasetJson& json) {
+  constexpr std::string_view image = ".b2nd", labels = "_seg.b2nd";
+  std::set<std::string> ids;
+  for (const auto& configuration : fs::directory_iterator(folder))
+    if (configuration.is_directory())
+      for (const auto& entry : fs::directory_iterator(configuration))
+        if (const std::string name = entry.path().filename(); name.ends_with(image) && !name.ends_with(labels))
+          ids.insert(name.substr(0, name.size() - image.size()));
   std::vector<CaseFiles> cases;
-  for (const auto& entry : fs::directory_iterator(folder / kPreprocessedLabels))
-    if (const std::string name = entry.path().filename(); name.ends_with(json.file_ending) && name[0] != '.')
-      cases.push_back({name.substr(0, name.size() - json.file_ending.size()), {}, entry.path()});
-  std::sort(cases.begin(), cases.end(), [](const CaseFiles& a, const CaseFiles& b) { return a.id < b.id; });
+  for (const std::string& id : ids) cases.push_back({id, {}, folder / kPreprocessedLabels / (id + json.file_ending)});
   return cases;
 }
 
@@ -130,16 +135,21 @@ void require_files(const fs::path& folder, const std::vector<CaseFiles>& cases) 
                     " files: " + some_of(missing) + "; add them, or remove the other files of these cases");
 }
 
-std::vector<CaseFiles> training_cases(const fs::path& folder, const DatasetJson& json) {
-  const auto cases = is_preprocessed(folder)  ? cases_by_labels(folder, json)
+std::vector<CaseFiles> training_cases(const fs::path& folder, const DatasetJson& json, bool preprocessed) {
+  const auto cases = preprocessed             ? preprocessed_cases(folder, json)
                      : json.cases.is_object() ? cases_by_list(folder, json)
                                               : cases_by_name(folder, json);
   for (const CaseFiles& files : cases) require_case_id(files.id, (folder / "dataset.json").string());
+  if (cases.empty() && preprocessed)
+    throw UserError("preprocessed folder " + folder.string() +
+                    " holds no cases (<configuration>/<case>.b2nd); preprocess the raw data (m3d-bench prepare, "
+                    "nnUNetv2_preprocess)");
   if (cases.empty())
     throw UserError("dataset folder " + folder.string() + " is empty: no imagesTr/<case>_0000" + json.file_ending +
                     "; fill it (nnU-Net v2 raw layout) or correct 'file_ending' in dataset.json");
   require_files(folder, cases);
-  if (json.number_of_training_cases && *json.number_of_training_cases != static_cast<int>(cases.size()))
+  if (!preprocessed && json.number_of_training_cases &&
+      *json.number_of_training_cases != static_cast<int>(cases.size()))
     throw UserError((folder / "dataset.json").string() + ": numTraining is " +
                     std::to_string(*json.number_of_training_cases) + " but " + std::to_string(cases.size()) +
                     " cases are there; copy the missing ones or correct the number");
@@ -170,8 +180,8 @@ Dataset read_dataset(const DatasetLocation& location) {
   if (dataset.embedded) require_current_phantom(dataset);
   const DatasetJson json = read_dataset_json(file);
   take(dataset, json);
-  dataset.training = training_cases(dataset.folder, json);
   dataset.preprocessed_only = is_preprocessed(dataset.folder);
+  dataset.training = training_cases(dataset.folder, json, dataset.preprocessed_only);
   if (location.described) take_descriptor(dataset);
   return dataset;
 }

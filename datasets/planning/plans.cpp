@@ -214,6 +214,9 @@ PlanConfiguration Plans::configuration(const std::string& name) const {
   result.logits = reader.resampling("resampling_fn_probabilities");
   if (json.contains("batch_dice")) result.batch_dice = reader.get<bool>("batch_dice");
   if (json.contains("previous_stage")) result.previous_stage = reader.get<std::string>("previous_stage");
+  if (json.contains("next_stage"))
+    result.next_stages = json.at("next_stage").is_string() ? std::vector{reader.get<std::string>("next_stage")}
+                                                           : reader.get<std::vector<std::string>>("next_stage");
   const Reader architecture(reader.at("architecture"), where + ", architecture");
   result.network_class = architecture.get<std::string>("network_class_name");
   result.network_arguments = architecture.at("arch_kwargs");

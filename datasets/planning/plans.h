@@ -25,9 +25,10 @@ struct PlanConfiguration {
   std::vector<bool> use_mask_for_norm;
   ResamplingRule image, labels, logits;
   bool batch_dice = false;
-  std::string previous_stage;  // of a cascade; empty: none
-  std::string network_class;   // "…unet.PlainConvUNet"
-  Json network_arguments;      // arch_kwargs
+  std::string previous_stage;            // of a cascade; empty: none
+  std::vector<std::string> next_stages;  // configurations that take this one's predictions
+  std::string network_class;             // "…unet.PlainConvUNet"
+  Json network_arguments;                // arch_kwargs
 };
 
 class Plans {

@@ -100,7 +100,7 @@ void augment_channel(const SampleAugmentation& augmentation, std::size_t c, cons
 
 bool augments_slices(const Shape3& patch) {
   const auto longest = *std::max_element(patch.begin(), patch.end());
-  return static_cast<double>(longest) > kAnisotropy * static_cast<double>(patch[0]);
+  return patch[0] == 1 || static_cast<double>(longest) > kAnisotropy * static_cast<double>(patch[0]);
 }
 
 Shape3 initial_patch_size(const Shape3& patch) {

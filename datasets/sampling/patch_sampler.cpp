@@ -8,6 +8,7 @@
 #include "datasets/numerics/cubic_transform.h"
 #include "datasets/parallel.h"
 #include "datasets/sampling/augmentation_operations.h"
+#include "datasets/sampling/cascade_augmentation.h"
 
 namespace m3d {
 namespace {
@@ -71,18 +72,24 @@ SourceBox within(const Shape3& begin, const Shape3& end, const Shape3& shape) {
 
 /// Where a sample's voxels go within its batch.
 struct SampleTarget {
-  std::span<float> image;          // [C, patch]
-  std::span<std::int16_t> labels;  // [patch]
+  std::span<float> image;            // [C, patch]
+  std::span<std::int16_t> labels;    // [patch]
+  std::span<std::int16_t> previous;  // [patch], of a cascade's first stage; empty: there is none
 };
+
+std::int16_t* data_or_null(std::span<std::int16_t> labels) { return labels.empty() ? nullptr : labels.data(); }
 
 /// Labels are -1 and images 0 outside the case; the target's images are 0 already.
 void copy_patch(const PatchSource& one, const Shape3& begin, const Shape3& patch, const SampleTarget& target) {
   const Shape3 end{begin[0] + patch[0], begin[1] + patch[1], begin[2] + patch[2]};
   const SourceBox box = within(begin, end, one.shape());
-  if (box.size() != patch) std::fill(target.labels.begin(), target.labels.end(), std::int16_t{-1});
+  if (box.size() != patch)
+    for (const auto& labels : {target.labels, target.previous})
+      std::fill(labels.begin(), labels.end(), std::int16_t{-1});
   if (voxel_count(box.size()) == 0) return;
   const Shape3 offset{box.begin[0] - begin[0], box.begin[1] - begin[1], box.begin[2] - begin[2]};
-  one.read(box.begin, box.size(), {target.image.data(), target.labels.data(), patch, offset});
+  one.read(box.begin, box.size(),
+           {target.image.data(), target.labels.data(), patch, offset, data_or_null(target.previous)});
 }
 
 /// Fills what the box does not cover of one padded volume.
@@ -102,7 +109,7 @@ void fill_margin(T* volume, const PaddedBox& box, T value) {
 /// The region that a turned patch touches; kept by each thread for its next sample.
 struct Region {
   std::vector<float> image;
-  std::vector<std::int16_t> labels;
+  std::vector<std::int16_t> labels, previous;
 };
 
 void sample_linearly(const PatchSource& one, const Shape3& begin, const SpatialGrid& grid, const SampleTarget& target) {
@@ -121,12 +128,19 @@ void sample_linearly(const PatchSource& one, const Shape3& begin, const SpatialG
   region.labels.resize(std::max(region.labels.size(), voxels));
   for (std::size_t c = 0; c < channels; ++c) fill_margin(region.image.data() + c * voxels, box, 0.0F);
   fill_margin(region.labels.data(), box, std::int16_t{-1});
+  if (!target.previous.empty()) {
+    region.previous.resize(std::max(region.previous.size(), voxels));
+    fill_margin(region.previous.data(), box, std::int16_t{-1});
+  }
+  const std::span<std::int16_t> previous(region.previous.data(), target.previous.empty() ? 0 : voxels);
   constexpr auto before = PaddedBox::kBefore;
   if (voxel_count(box.size) > 0)
-    one.read(read.begin, read.size(),
-             {region.image.data(), region.labels.data(), box.padded(), {before, before, before}});
+    one.read(
+        read.begin, read.size(),
+        {region.image.data(), region.labels.data(), box.padded(), {before, before, before}, data_or_null(previous)});
   sample_patch(grid, box, {region.image.data(), channels * voxels}, {region.labels.data(), voxels}, target.image,
                target.labels);
+  if (!previous.empty()) sample_patch(grid, box, {}, previous, {}, target.previous);
 }
 
 void sample_by_spline(const PatchSource& one, const Shape3& begin, const SpatialGrid& grid,
@@ -138,8 +152,10 @@ void sample_by_spline(const PatchSource& one, const Shape3& begin, const Spatial
   region.image.assign(static_cast<std::size_t>(one.channels()) * voxels, 0.0F);
   region.labels.resize(voxels);
   const Shape3 first{begin[0] + touched.begin[0], begin[1] + touched.begin[1], begin[2] + touched.begin[2]};
-  copy_patch(one, first, size, {region.image, region.labels});
+  region.previous.resize(target.previous.empty() ? 0 : voxels);
+  copy_patch(one, first, size, {region.image, region.labels, region.previous});
   sample_patch_cubic(grid, touched, region.image, region.labels, target.image, target.labels);
+  if (!target.previous.empty()) sample_patch_cubic(grid, touched, {}, region.previous, {}, target.previous);
 }
 
 /// The network's patch in the middle of the loader's (§7.1: start floor(size / 2) - patch / 2).
@@ -164,6 +180,16 @@ void turn_over(const Shape3& patch, const std::array<bool, 3>& axes, const Sampl
   for (std::size_t begin = 0; begin < target.image.size(); begin += voxels)
     mirror(target.image.subspan(begin, voxels), patch, axes);
   mirror(target.labels, patch, axes);
+  if (!target.previous.empty()) mirror(target.previous, patch, axes);
+}
+
+/// The first stage's segmentation as one channel a label; spoilt where patches are augmented.
+void write_masks(const PatchSampler::Options& options, std::span<const std::int16_t> previous, RandomStream& random,
+                 std::span<float> channels) {
+  std::vector<std::uint8_t> masks = one_hot(previous, options.previous_labels);
+  if (options.augmentation != Augmentation::none)
+    augment_masks(draw_cascade_augmentation(options.previous_labels.size(), random), options.patch, masks);
+  std::copy(masks.begin(), masks.end(), channels.begin());
 }
 
 }  // namespace
@@ -172,6 +198,9 @@ PatchSampler::PatchSampler(std::vector<std::shared_ptr<const PatchSource>> cases
     : cases_(std::move(cases)), options_(std::move(options)), seed_(seed) {
   if (cases_.empty() || options_.batch_size < 1 || voxel_count(options_.patch) < 1)
     throw std::logic_error("PatchSampler needs cases, a batch size and a patch");
+  for (const auto& one : cases_)
+    if (!options_.previous_labels.empty() && !one->has_previous_stage())
+      throw std::logic_error("PatchSampler: a case has no segmentation of the first stage");
   loader_patch_ = options_.augmentation == Augmentation::none ? options_.patch : initial_patch_size(options_.patch);
 }
 
@@ -181,7 +210,8 @@ PatchSampler::PatchSampler(const std::vector<std::shared_ptr<const PreparedCase>
 
 Batch PatchSampler::draw(std::int64_t step) const {
   const std::int64_t voxels = voxel_count(options_.patch);
-  Batch batch{options_.patch, options_.batch_size, cases_.front()->channels(), {}, {}};
+  Batch batch{
+      options_.patch, options_.batch_size, cases_.front()->channels() + std::ssize(options_.previous_labels), {}, {}};
   batch.image.resize(static_cast<std::size_t>(batch.size * batch.channels * voxels));
   batch.labels.resize(static_cast<std::size_t>(batch.size * voxels));
   for (std::int64_t j = 0; j < batch.size; ++j) draw_sample(step, j, batch);
@@ -190,9 +220,14 @@ Batch PatchSampler::draw(std::int64_t step) const {
 
 void PatchSampler::draw_sample(std::int64_t step, std::int64_t sample, Batch& batch) const {
   const Shape3& patch = options_.patch;
-  const auto voxels = static_cast<std::size_t>(voxel_count(patch)), of_image = batch.channels * voxels;
-  const SampleTarget target{std::span(batch.image).subspan(sample * of_image, of_image),
-                            std::span(batch.labels).subspan(sample * voxels, voxels)};
+  const auto voxels = static_cast<std::size_t>(voxel_count(patch)), of_masks = options_.previous_labels.size() * voxels,
+             of_sample = static_cast<std::size_t>(batch.channels) * voxels;
+  const auto all_channels = std::span(batch.image).subspan(static_cast<std::size_t>(sample) * of_sample, of_sample);
+  thread_local std::vector<std::int16_t> previous;
+  previous.resize(of_masks > 0 ? voxels : 0);
+  const SampleTarget target{all_channels.first(of_sample - of_masks),
+                            std::span(batch.labels).subspan(static_cast<std::size_t>(sample) * voxels, voxels),
+                            previous};
   const auto index = (static_cast<std::uint64_t>(step) << 16) + static_cast<std::uint64_t>(sample);
   RandomStream random(seed_, "patch", index);
   const PatchSource& one = *cases_[static_cast<std::size_t>(random.integer(0, std::ssize(cases_) - 1))];
@@ -202,7 +237,7 @@ void PatchSampler::draw_sample(std::int64_t step, std::int64_t sample, Batch& ba
   SampleAugmentation augmentation;
   if (options_.augmentation != Augmentation::none) {
     RandomStream values(seed_, "augmentation", index);
-    augmentation = draw_augmentation(options_.augmentation, patch, batch.channels, values);
+    augmentation = draw_augmentation(options_.augmentation, patch, one.channels(), values);
   }
   for (bool& axis : augmentation.mirrored) axis = options_.mirror && random.uniform() < 0.5;
   const SerialLoops serial;  // samples are drawn by several threads
@@ -216,6 +251,10 @@ void PatchSampler::draw_sample(std::int64_t step, std::int64_t sample, Batch& ba
   augment_intensities(augmentation, patch, target.image);
   turn_over(patch, augmentation.mirrored, target);
   finish(options_.masked_channels, target);
+  if (of_masks > 0) {
+    RandomStream values(seed_, "cascade augmentation", index);
+    write_masks(options_, previous, values, all_channels.last(of_masks));
+  }
 }
 
 }  // namespace m3d

@@ -8,7 +8,8 @@
 
 namespace m3d {
 
-/// A training batch: `image` [B, C, D, H, W] float32, `labels` [B, D, H, W] (label values; outside the case 0).
+/// A training batch: `image` [B, C, D, H, W] float32 (of a cascade's second stage: the case's channels and then one
+/// mask a label), `labels` [B, D, H, W] (label values; outside the case 0).
 struct Batch {
   Shape3 patch{};
   std::int64_t size = 0, channels = 0;
@@ -29,6 +30,10 @@ class PatchSampler {
     Augmentation augmentation = Augmentation::none;
     /// Channels whose voxels outside the case's non-zero mask are set to 0 after augmentation (§7.10); empty: none.
     std::vector<bool> masked_channels = {};
+    /// Of a cascade's second stage: the foreground labels, of which the first stage's segmentation gives one mask each.
+    /// Masks are turned and mirrored as the labels are, and spoilt (cascade_augmentation.h) where patches are
+    /// augmented.
+    std::vector<int> previous_labels = {};
   };
   PatchSampler(std::vector<std::shared_ptr<const PatchSource>> cases, Options options, std::uint64_t seed);
   PatchSampler(const std::vector<std::shared_ptr<const PreparedCase>>& cases, Options options, std::uint64_t seed);

@@ -33,14 +33,21 @@ void require(int code, const std::filesystem::path& file, const char* what) {
   if (code < 0) throw RunError(file.string() + ": cannot " + what + " (Blosc2: " + print_error(code) + ")");
 }
 
+/// What an array's values are. Of shapes and layouts the last `axes` count.
+struct ValueType {
+  const char* name;  // numpy's
+  int bytes;
+  std::int8_t axes = 4;
+};
+
 /// Compresses values into a file, or into memory where `file` is empty.
-ArrayPointer compressed(const std::filesystem::path& file, const void* values, std::int64_t bytes, const char* type,
-                        int bytes_per_value, const Shape4& shape, const BloscLayout& layout, bool shuffled) {
+ArrayPointer compressed(const std::filesystem::path& file, const void* values, std::int64_t bytes,
+                        const ValueType& type, const Shape4& shape, const BloscLayout& layout, bool shuffled) {
   start_library();
   blosc2_cparams parameters = BLOSC2_CPARAMS_DEFAULTS;
   parameters.compcode = BLOSC_LZ4;
   parameters.clevel = 5;
-  parameters.typesize = bytes_per_value;
+  parameters.typesize = type.bytes;
   parameters.nthreads = 1;
   std::fill(std::begin(parameters.filters), std::end(parameters.filters), std::uint8_t{0});
   parameters.filters[BLOSC2_MAX_FILTERS - 1] = shuffled ? BLOSC_SHUFFLE : BLOSC_NOFILTER;
@@ -56,8 +63,10 @@ ArrayPointer compressed(const std::filesystem::path& file, const void* values, s
     chunk[axis] = static_cast<std::int32_t>(layout.chunk[axis]);
     block[axis] = static_cast<std::int32_t>(layout.block[axis]);
   }
+  const auto skipped = static_cast<std::size_t>(4 - type.axes);
   const std::unique_ptr<b2nd_context_t, ContextCloser> context(
-      b2nd_create_ctx(&storage, 4, shape.data(), chunk.data(), block.data(), type, DTYPE_NUMPY_FORMAT, nullptr, 0));
+      b2nd_create_ctx(&storage, type.axes, shape.data() + skipped, chunk.data() + skipped, block.data() + skipped,
+                      type.name, DTYPE_NUMPY_FORMAT, nullptr, 0));
   b2nd_array_t* array = nullptr;
   if (!context) throw RunError(path + ": cannot write it (Blosc2: no context)");
   require(b2nd_from_cbuffer(context.get(), &array, values, bytes), file, "write it");
@@ -66,7 +75,7 @@ ArrayPointer compressed(const std::filesystem::path& file, const void* values, s
 
 /// Whether shuffling the bytes makes a chunk from the middle of the array smaller.
 template <class T>
-bool shuffling_pays(std::span<const T> values, const char* type, const Shape4& shape, const BloscLayout& layout) {
+bool shuffling_pays(std::span<const T> values, const ValueType& type, const Shape4& shape, const BloscLayout& layout) {
   Shape4 size = layout.chunk, begin{};
   BloscLayout trial = layout;
   for (std::size_t axis = 0; axis < 4; ++axis) {
@@ -84,16 +93,16 @@ bool shuffling_pays(std::span<const T> values, const char* type, const Shape4& s
         slab.insert(slab.end(), row, row + size[3]);
       }
   const auto bytes = static_cast<std::int64_t>(slab.size() * sizeof(T));
-  const auto plain = compressed({}, slab.data(), bytes, type, sizeof(T), size, trial, false);
-  const auto shuffled = compressed({}, slab.data(), bytes, type, sizeof(T), size, trial, true);
+  const auto plain = compressed({}, slab.data(), bytes, type, size, trial, false);
+  const auto shuffled = compressed({}, slab.data(), bytes, type, size, trial, true);
   return shuffled->sc->cbytes < plain->sc->cbytes;
 }
 
 template <class T>
-void write(const std::filesystem::path& file, std::span<const T> values, const char* type, const Shape4& shape,
+void write(const std::filesystem::path& file, std::span<const T> values, const ValueType& type, const Shape4& shape,
            const BloscLayout& layout) {
   std::filesystem::remove(file);  // the library appends to what is there
-  compressed(file, values.data(), static_cast<std::int64_t>(values.size_bytes()), type, sizeof(T), shape, layout,
+  compressed(file, values.data(), static_cast<std::int64_t>(values.size_bytes()), type, shape, layout,
              shuffling_pays(values, type, shape, layout));
 }
 
@@ -112,11 +121,19 @@ std::int64_t length_in_header(const std::filesystem::path& file) {
 
 void write_blosc(const std::filesystem::path& file, std::span<const float> values, const Shape4& shape,
                  const BloscLayout& layout) {
-  write(file, values, "<f4", shape, layout);
+  write(file, values, {"<f4", 4}, shape, layout);
 }
 void write_blosc(const std::filesystem::path& file, std::span<const std::int16_t> values, const Shape4& shape,
                  const BloscLayout& layout) {
-  write(file, values, "<i2", shape, layout);
+  write(file, values, {"<i2", 2}, shape, layout);
+}
+void write_blosc_volume(const std::filesystem::path& file, std::span<const std::uint8_t> values, const Shape4& shape,
+                        const BloscLayout& layout) {
+  write(file, values, {"|u1", 1, 3}, shape, layout);
+}
+void write_blosc_volume(const std::filesystem::path& file, std::span<const std::uint16_t> values, const Shape4& shape,
+                        const BloscLayout& layout) {
+  write(file, values, {"<u2", 2, 3}, shape, layout);
 }
 
 struct BloscArray::Handle {
@@ -143,8 +160,11 @@ BloscArray::BloscArray(const std::filesystem::path& file) : file_(file), handle_
   if (code < 0) blosc2_schunk_free(chunks);
   require(code, file, "read it as an array");
   handle_->array.reset(array);
-  if (array->ndim != 4) throw RunError(file.string() + ": expected four dimensions (C, z, y, x)");
-  std::copy(array->shape, array->shape + 4, shape_.begin());
+  if (array->ndim != 4 && array->ndim != 3)
+    throw RunError(file.string() + ": expected four dimensions (C, z, y, x), or three");
+  axes_ = static_cast<std::size_t>(array->ndim);
+  shape_[0] = 1;
+  std::copy(array->shape, array->shape + axes_, shape_.end() - array->ndim);
   type_ = array->dtype != nullptr ? array->dtype : "";
 }
 
@@ -154,8 +174,10 @@ void BloscArray::read(const Shape4& begin, const Shape4& size, void* target) con
   Shape4 end{};
   std::int64_t bytes = handle_->array->sc->typesize;
   for (std::size_t axis = 0; axis < 4; ++axis) end[axis] = begin[axis] + size[axis], bytes *= size[axis];
-  require(b2nd_get_slice_cbuffer(handle_->array.get(), begin.data(), end.data(), target, size.data(), bytes), file_,
-          "read a part of it");
+  const std::size_t skipped = 4 - axes_;
+  require(b2nd_get_slice_cbuffer(handle_->array.get(), begin.data() + skipped, end.data() + skipped, target,
+                                 size.data() + skipped, bytes),
+          file_, "read a part of it");
 }
 
 }  // namespace m3d

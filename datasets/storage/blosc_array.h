@@ -1,5 +1,6 @@
 #pragma once
-// Four-dimensional arrays in C-Blosc2's .b2nd files, as python-blosc2 writes and reads them. Internal to this room.
+// Arrays [C, D, H, W] and [D, H, W] in C-Blosc2's .b2nd files, as python-blosc2 writes and reads them. Internal to this
+// room.
 #include <array>
 #include <cstdint>
 #include <filesystem>
@@ -26,15 +27,22 @@ void write_blosc(const std::filesystem::path& file, std::span<const float> value
 void write_blosc(const std::filesystem::path& file, std::span<const std::int16_t> values, const Shape4& shape,
                  const BloscLayout& layout);
 
+/// The same without the axis of channels: the file holds [D, H, W]; `shape` and `layout` have one channel.
+void write_blosc_volume(const std::filesystem::path& file, std::span<const std::uint8_t> values, const Shape4& shape,
+                        const BloscLayout& layout);
+void write_blosc_volume(const std::filesystem::path& file, std::span<const std::uint16_t> values, const Shape4& shape,
+                        const BloscLayout& layout);
+
 /// A file opened for reading (mapped into memory). One thread at a time.
 class BloscArray {
  public:
-  /// Throws RunError naming the file: missing, cut off, no .b2nd, not four-dimensional.
+  /// Throws RunError naming the file: missing, cut off, no .b2nd, neither [C, D, H, W] nor [D, H, W].
   explicit BloscArray(const std::filesystem::path& file);
   ~BloscArray();
   BloscArray(const BloscArray&) = delete;
   BloscArray& operator=(const BloscArray&) = delete;
 
+  /// One channel where the file has no such axis.
   const Shape4& shape() const { return shape_; }
   /// numpy's name of the type: "<f4", "<i2", "|i1".
   const std::string& type() const { return type_; }
@@ -46,6 +54,7 @@ class BloscArray {
   struct Handle;
   std::filesystem::path file_;
   std::unique_ptr<Handle> handle_;
+  std::size_t axes_ = 4;
   Shape4 shape_{};
   std::string type_;
 };

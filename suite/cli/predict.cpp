@@ -50,6 +50,10 @@ void add_predict(CLI::App& app, Command& chosen) {
   predict->add_option("--output", options->output, "folder for the predictions")->required()->type_name("DIR");
   predict->add_option("--device", options->device, "cpu or cuda (default: the run's)")
       ->check(one_of("--device", {"cpu", "cuda"}));
+  predict
+      ->add_option("--previous-stage", options->previous_stage,
+                   "for runs of 3d_cascade_fullres: the folder of 3d_lowres' predictions of the same images")
+      ->type_name("DIR");
   predict->add_flag("--save-probabilities", options->save_probabilities,
                     "also write <case>.npy (float32 [K, D, H, W]), for m3d-bench ensemble");
   predict->callback([options, &chosen] { chosen = [options] { return run_predict(*options); }; });

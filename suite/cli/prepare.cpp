@@ -48,10 +48,12 @@ void announce(const PrepareOptions& options, const ConversionOutlook& outlook) {
                         need_of_preprocessing(options, outlook.first_channels, channels, outlook.folder)}));
 }
 
+bool converts(const PrepareOptions& options) { return !options.source.empty() && !is_raw_folder(options.source); }
+
 /// The folder, id or name that open_dataset then takes.
 std::string converted(const PrepareOptions& options) {
   if (options.source.empty()) return options.dataset;
-  if (is_raw_folder(options.source)) return (fs::absolute(options.source) / "").string();
+  if (!converts(options)) return (fs::absolute(options.source) / "").string();
   const ConversionRequest request{
       options.dataset, options.source, {options.data_root, options.output}, link_mode(options.link), options.workers};
   announce(options, look_at_conversion(request));
@@ -93,8 +95,9 @@ Json summary_of(const Dataset& dataset, const std::vector<std::string>& bad) {
 /// Checks, plans and preprocesses the cases of one dataset.
 class Preparation {
  public:
-  Preparation(const PrepareOptions& options, const Dataset& dataset)
-      : options_(options), dataset_(dataset), folder_(preprocessed_folder(dataset)) {
+  /// `announced`: what disk all cases need was said before they were converted.
+  Preparation(const PrepareOptions& options, const Dataset& dataset, bool announced)
+      : options_(options), dataset_(dataset), announced_(announced), folder_(preprocessed_folder(dataset)) {
     settings_.plan = resolved_plan(options.plan, dataset.embedded, "--plan");
   }
 
@@ -118,7 +121,8 @@ class Preparation {
   const Json& configurations() const { return prepared_; }
 
  private:
-  /// Those that some configuration lacks, or all where there is no plan yet. Says what disk they need.
+  /// Those that some configuration lacks, or all where there is no plan yet. Says what disk they need, unless that was
+  /// said, and throws UserError where it is not there.
   std::vector<CaseFiles> cases_left() {
     std::vector<CaseFiles> left;
     RunPlans plans(RunPlans::Purpose::estimate);
@@ -133,8 +137,9 @@ class Preparation {
     if (left.empty()) return left;
     const DiskNeed need =
         need_of_preprocessing(options_, first_channels, dataset_.channel_names.size(), dataset_.folder);
-    log(LogLevel::info,
-        "preparing " + std::to_string(left.size()) + " cases of " + dataset_.name + "\n" + require_disk({need}));
+    const std::string disk = require_disk({need});
+    if (!announced_)
+      log(LogLevel::info, "preparing " + std::to_string(left.size()) + " cases of " + dataset_.name + "\n" + disk);
     return left;
   }
 
@@ -164,6 +169,7 @@ class Preparation {
 
   const PrepareOptions& options_;
   const Dataset& dataset_;
+  bool announced_;
   fs::path folder_;
   DataSettings settings_;
   std::vector<std::string> bad_;
@@ -183,7 +189,7 @@ void print_summary(const Dataset& dataset, const Preparation& preparation) {
 int run_prepare(const PrepareOptions& options) {
   const Dataset dataset = open_dataset(converted(options), {options.data_root, options.output});
   require_raw(dataset, "there is nothing to prepare");
-  Preparation preparation(options, dataset);
+  Preparation preparation(options, dataset, converts(options));
   preparation.run();
   if (options.json) {
     Json summary = summary_of(dataset, preparation.bad());

@@ -7,30 +7,38 @@
 #include <stdexcept>
 
 namespace m3d {
+namespace {
+
+LogitGrids way_to_crop(const PreparedCase& prepared) {
+  if (!prepared.planned) return {prepared.id, prepared.shape, prepared.shape};
+  const PlannedGrid& grid = *prepared.planned;
+  return {prepared.id, prepared.shape, grid.cropped_shape, grid.spacing_mm, grid.cropped_spacing_mm, grid.logits};
+}
+
+}  // namespace
 
 Shape3 cropped_shape(const PreparedCase& prepared) {
   return prepared.planned ? prepared.planned->cropped_shape : prepared.shape;
 }
 
-CroppedLogits::CroppedLogits(const PreparedCase& prepared, std::int64_t channels, SlabConsumer consume)
-    : prepared_(prepared), channel_count_(channels), consume_(std::move(consume)) {
-  if (!prepared.planned || prepared.planned->cropped_shape == prepared.shape) return;
-  const PlannedGrid& grid = *prepared.planned;
-  if (!PlaneResampling::handles(grid.logits)) {
-    const auto [depth, height, width] = prepared.shape;
+ResampledLogits::ResampledLogits(LogitGrids grids, std::int64_t channels, SlabConsumer consume)
+    : grids_(std::move(grids)), channel_count_(channels), consume_(std::move(consume)) {
+  if (grids_.new_shape == grids_.shape) return;
+  if (!PlaneResampling::handles(grids_.rule)) {
+    const auto [depth, height, width] = grids_.shape;
     whole_ = at::empty({channels, depth, height, width}, at::kFloat);
     return;
   }
-  resampling_.emplace(prepared.shape, grid.cropped_shape, grid.spacing_mm, grid.cropped_spacing_mm, grid.logits);
+  resampling_.emplace(grids_.shape, grids_.new_shape, grids_.spacing_mm, grids_.new_spacing_mm, grids_.rule);
   for (std::int64_t k = 0; k < channels; ++k) channels_.emplace_back(*resampling_);
 }
 
-void CroppedLogits::add(std::int64_t first, const at::Tensor& logits) {
-  const Shape3& shape = prepared_.shape;
+void ResampledLogits::add(std::int64_t first, const at::Tensor& logits) {
+  const Shape3& shape = grids_.shape;
   if (logits.dim() != 4 || logits.size(0) != channel_count_ || first != taken_ || first + logits.size(1) > shape[0] ||
       logits.size(2) != shape[1] || logits.size(3) != shape[2])
-    throw std::invalid_argument(c10::str("CroppedLogits: logits ", logits.sizes(), " from plane ", first, " of case ",
-                                         prepared_.id, "; expected ", channel_count_, " channels of planes of ",
+    throw std::invalid_argument(c10::str("ResampledLogits: logits ", logits.sizes(), " from plane ", first, " of case ",
+                                         grids_.case_id, "; expected ", channel_count_, " channels of planes of ",
                                          at::IntArrayRef(shape.data(), 3), " from plane ", taken_));
   if (whole_.defined())
     take_whole(first, logits);
@@ -41,11 +49,11 @@ void CroppedLogits::add(std::int64_t first, const at::Tensor& logits) {
   if (!resampling_) taken_ += logits.size(1);
 }
 
-void CroppedLogits::take_planes(const at::Tensor& logits) {
-  const Shape3 cropped = cropped_shape(prepared_);
+void ResampledLogits::take_planes(const at::Tensor& logits) {
+  const Shape3& target = grids_.new_shape;
   const std::int64_t depth = logits.size(1), plane = logits.size(2) * logits.size(3);
   const float* const voxels = logits.const_data_ptr<float>();
-  const at::Tensor result = at::empty({channel_count_, 1, cropped[1], cropped[2]}, at::kFloat);
+  const at::Tensor result = at::empty({channel_count_, 1, target[1], target[2]}, at::kFloat);
   float* const written = result.mutable_data_ptr<float>();
   const auto for_channels = [&](const auto& work) {
     at::parallel_for(0, channel_count_, 1, [&](std::int64_t begin, std::int64_t end) {
@@ -56,19 +64,17 @@ void CroppedLogits::take_planes(const at::Tensor& logits) {
     for_channels([&](auto& channel, std::int64_t k) { channel.take(voxels + (k * depth + z) * plane); });
     for (const std::int64_t complete = resampling_->complete(++taken_); written_ < complete; ++written_) {
       for_channels(
-          [&](auto& channel, std::int64_t k) { channel.write(written_, written + k * cropped[1] * cropped[2]); });
+          [&](auto& channel, std::int64_t k) { channel.write(written_, written + k * target[1] * target[2]); });
       consume_(written_, result);
     }
   }
 }
 
-void CroppedLogits::take_whole(std::int64_t first, const at::Tensor& logits) {
+void ResampledLogits::take_whole(std::int64_t first, const at::Tensor& logits) {
   whole_.narrow(1, first, logits.size(1)).copy_(logits);
-  if (first + logits.size(1) < prepared_.shape[0]) return;
-  const PlannedGrid& grid = *prepared_.planned;
-  const Resampling resampling(prepared_.shape, grid.cropped_shape, grid.spacing_mm, grid.cropped_spacing_mm,
-                              grid.logits);
-  const auto [depth, height, width] = grid.cropped_shape;
+  if (first + logits.size(1) < grids_.shape[0]) return;
+  const Resampling resampling(grids_.shape, grids_.new_shape, grids_.spacing_mm, grids_.new_spacing_mm, grids_.rule);
+  const auto [depth, height, width] = grids_.new_shape;
   const at::Tensor result = at::empty({channel_count_, depth, height, width}, at::kFloat);
   const auto voxels = [](const at::Tensor& channel, auto* data) {
     return std::span(data, static_cast<std::size_t>(channel.numel()));
@@ -78,5 +84,8 @@ void CroppedLogits::take_whole(std::int64_t first, const at::Tensor& logits) {
                      voxels(result[k], result[k].mutable_data_ptr<float>()));
   consume_(0, result);
 }
+
+CroppedLogits::CroppedLogits(const PreparedCase& prepared, std::int64_t channels, SlabConsumer consume)
+    : ResampledLogits(way_to_crop(prepared), channels, std::move(consume)) {}
 
 }  // namespace m3d

@@ -77,10 +77,17 @@ class RunExecution {
   /// give them again.
   void predict(const Predictor& predictor) {
     const std::vector<std::string>& ids = data_.split().validation;
+    const NextStages next_stages(data_.plan(), data_.dataset(), folder_);
     for (std::size_t i = 0; i < ids.size(); ++i) {
       if (interrupt_requested()) throw Interrupted();
       const fs::path file = folder_ / "predictions" / (ids[i] + ".nii.gz");
-      if (!fs::exists(file)) write_labels(file, predictor.labels_of({data_.prepared(ids[i])}));
+      if (!fs::exists(file) || !next_stages.has_all(ids[i])) {
+        const auto prepared = data_.prepared(ids[i]);
+        std::vector<NextStageLabels> next = next_stages.grids(*prepared);
+        const LabelImage labels = predictor.labels_of({prepared}, {}, next);
+        next_stages.write(ids[i], next);
+        write_labels(file, labels);
+      }
       progress("predicting " + config_.name, static_cast<long>(i + 1), static_cast<long>(ids.size()));
     }
   }

@@ -60,10 +60,14 @@ struct PredictionRequest {
   std::filesystem::path input, output;
   std::string device;               // empty: the run's
   bool save_probabilities = false;  // also <case>.npy, and data.json for ensemble_folders
+  /// For the second stage of a cascade: the first stage's predictions of the same cases, <case>.nii.gz in their own
+  /// geometry (nnU-Net's -prev_stage_predictions).
+  std::filesystem::path previous_stage = {};
 };
 
 /// Segments every case of `input` (nnU-Net names: <case>_0000.nii.gz, …) and writes `output`/<case>.nii.gz. Throws
-/// UserError for a folder that is no finished run, for runs that do not make one ensemble and for missing channels.
+/// UserError for a folder that is no finished run, for runs that do not make one ensemble, for missing channels and for
+/// missing predictions of a cascade's first stage.
 void predict_folder(const PredictionRequest& request);
 
 /// Averages the probabilities that predictions of several configurations saved and writes `output`/<case>.nii.gz, as

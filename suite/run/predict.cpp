@@ -1,6 +1,7 @@
 #include "suite/run/predict.h"
 
 #include <algorithm>
+#include <list>
 #include <map>
 #include <stdexcept>
 
@@ -15,6 +16,7 @@
 #include "suite/infer/probability_file.h"
 #include "suite/infer/sliding_window.h"
 #include "suite/profile/resident_memory.h"
+#include "suite/run/cascade.h"
 #include "suite/run/harness.h"
 #include "suite/run/run_folder.h"
 #include "suite/train/checkpoint.h"
@@ -59,10 +61,27 @@ std::vector<CaseFiles> cases_in(const fs::path& folder, const Dataset& dataset) 
   return sorted;
 }
 
+/// A cascade's cases get the first stage's segmentations in the place of labels.
+void add_previous_stage(const PredictionRequest& request, const std::string& stage, std::vector<CaseFiles>& cases) {
+  const fs::path& folder = request.previous_stage;
+  if (stage.empty() && folder.empty()) return;
+  if (stage.empty()) throw UserError("--previous-stage is for runs of 3d_cascade_fullres; these runs see images alone");
+  if (folder.empty())
+    throw UserError("the runs are the second stage of a cascade: predict with a run of " + stage +
+                    " first and name its --output here with --previous-stage");
+  if (!fs::is_directory(folder)) throw UserError("--previous-stage " + folder.string() + ": no such folder");
+  for (CaseFiles& files : cases) {
+    files.labels = image_file(folder, files.id);
+    if (!fs::exists(files.labels))
+      throw UserError("--previous-stage " + folder.string() + ": case '" + files.id + "' has no segmentation there (" +
+                      files.labels.filename().string() + "); predict it with a run of " + stage + " first");
+  }
+}
+
 std::shared_ptr<Network> network_of(const fs::path& folder, const RunConfig& config, const PredictionContext& context,
                                     const std::string& checkpoint) {
-  const NetworkInput input{static_cast<std::int64_t>(context.dataset.channel_names.size()),
-                           target_spec_of(context.dataset).channels(), context.patch};
+  const NetworkInput input{input_channels(context.dataset, context.plan), target_spec_of(context.dataset).channels(),
+                           context.patch};
   const Architecture& architecture = find_architecture(config.architecture);
   const Json model =
       context.plan ? planned_model(architecture, config.model, *context.plan, context.patch) : config.model;
@@ -108,6 +127,11 @@ class Ensemble {
   }
 
   const Dataset& dataset() const { return members_.front().context.dataset; }
+  /// The configuration whose segmentations are input too; empty unless these are the second stage of a cascade.
+  std::string previous_stage() const {
+    const std::optional<RunPlan>& plan = members_.front().context.plan;
+    return plan ? plan->configuration.previous_stage : "";
+  }
   std::string context_text() const { return read_file(members_.front().folder / "data.json"); }
 
   Predictor predictor() const {
@@ -148,9 +172,13 @@ class Ensemble {
     PredictionContext context;
     Json preparation;  // how images are prepared, to compare
 
+    /// A cascade's loaded case has the first stage's segmentation in the place of labels.
     PreparedCase prepare(LoadedCase loaded) const {
       if (!context.plan) return prepare_case(context.dataset, context.fingerprint, std::move(loaded));
-      return prepare_case(context.dataset, context.plan->plans, context.plan->configuration, std::move(loaded));
+      PreparedCase prepared =
+          prepare_case(context.dataset, context.plan->plans, context.plan->configuration, std::move(loaded));
+      append_masks(prepared, prepared.labels, previous_labels(context.dataset, context.plan));
+      return prepared;
     }
   };
 
@@ -205,7 +233,7 @@ torch::Tensor image_of(const std::vector<std::shared_ptr<const PreparedCase>>& i
 }  // namespace
 
 LabelImage Predictor::labels_of(const std::vector<std::shared_ptr<const PreparedCase>>& inputs,
-                                const fs::path& probabilities) const {
+                                const fs::path& probabilities, std::span<NextStageLabels> next_stages) const {
   const torch::NoGradGuard no_gradients;
   for (const auto& network : networks) network->eval();
   SlidingWindowOptions options{patch,         settings.overlap, settings.gaussian, {}, memory_for_logits(settings),
@@ -227,6 +255,8 @@ LabelImage Predictor::labels_of(const std::vector<std::shared_ptr<const Prepared
     return (networks.size() > 1 ? sum / static_cast<double>(networks.size()) : sum).to(torch::kCPU);
   };
   LabelPainter painter(dataset, *inputs.front());
+  std::list<NextStagePainter> next_painters;
+  for (NextStageLabels& next : next_stages) next_painters.emplace_back(dataset, *inputs.front(), next);
   const auto predict = [&](ProbabilityFile* file) {
     CroppedLogits cropped(*inputs.front(), output_channels(dataset),
                           [&](std::int64_t first, const torch::Tensor& logits) {
@@ -234,7 +264,10 @@ LabelImage Predictor::labels_of(const std::vector<std::shared_ptr<const Prepared
                             if (file) file->add(first, logits);
                           });
     predict_slabs(mean_of_networks, image_of(inputs), output_channels(dataset), options,
-                  [&](std::int64_t first, const torch::Tensor& logits) { cropped.add(first, logits); });
+                  [&](std::int64_t first, const torch::Tensor& logits) {
+                    cropped.add(first, logits);
+                    for (NextStagePainter& next : next_painters) next.add(first, logits);
+                  });
   };
   if (probabilities.empty()) {
     predict(nullptr);
@@ -245,12 +278,14 @@ LabelImage Predictor::labels_of(const std::vector<std::shared_ptr<const Prepared
       file.close();
     });
   }
+  for (NextStagePainter& next : next_painters) next.finish();
   return painter.take();
 }
 
 void predict_folder(const PredictionRequest& request) {
   const Ensemble ensemble(request);
-  const std::vector<CaseFiles> cases = cases_in(request.input, ensemble.dataset());
+  std::vector<CaseFiles> cases = cases_in(request.input, ensemble.dataset());
+  add_previous_stage(request, ensemble.previous_stage(), cases);
   const Predictor predictor = ensemble.predictor();
   if (request.save_probabilities) write_atomically(request.output / "data.json", ensemble.context_text());
   for (std::size_t i = 0; i < cases.size(); ++i) {

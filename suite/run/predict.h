@@ -6,6 +6,7 @@
 
 #include "architectures/registry.h"
 #include "datasets/preprocessing/preprocessing.h"
+#include "suite/infer/next_stage.h"
 #include "suite/train/settings.h"
 
 namespace m3d {
@@ -21,9 +22,11 @@ struct Predictor {
 
   /// In the case's own geometry. The networks are put into evaluation mode. `inputs` holds the case as each network's
   /// run prepares it, all on one grid; a single one is for all networks. Unless `probabilities` is empty they are
-  /// written to that .npy file (probability_file.h). Throws RunError where a file cannot be written.
+  /// written to that .npy file (probability_file.h). `next_stages` are filled: of a planned case, for a cascade. Throws
+  /// RunError where a file cannot be written.
   LabelImage labels_of(const std::vector<std::shared_ptr<const PreparedCase>>& inputs,
-                       const std::filesystem::path& probabilities = {}) const;
+                       const std::filesystem::path& probabilities = {},
+                       std::span<NextStageLabels> next_stages = {}) const;
 };
 
 }  // namespace m3d

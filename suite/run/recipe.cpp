@@ -31,6 +31,13 @@ PatchSampler::Options training_patches(const DataSettings& settings, const FoldD
     options.augmentation = settings.augmentation == "nnunet" ? Augmentation::nnunet : Augmentation::nnunet_v1;
     options.masked_channels = data.masked_channels();
   }
+  options.previous_labels = data.previous_stage_labels();
+  return options;
+}
+
+PatchSampler::Options validation_patches(const DataSettings& settings, const FoldData& data, const Shape3& patch) {
+  PatchSampler::Options options{patch, settings.batch_size, settings.validation_foreground_fraction, false};
+  options.previous_labels = data.previous_stage_labels();
   return options;
 }
 
@@ -55,9 +62,8 @@ TrainingRecipe training_recipe(const RunConfig& config, const RunSettings& setti
   recipe.draw = sampler_of(data.training(), training_patches(settings.data, data, patch), config.seed);
   recipe.workers = settings.data.workers;
   if (recipe.validation_iterations > 0)
-    recipe.draw_validation = sampler_of(
-        data.validation(), {patch, settings.data.batch_size, settings.data.validation_foreground_fraction, false},
-        RandomStream(config.seed, "validation patches").next());
+    recipe.draw_validation = sampler_of(data.validation(), validation_patches(settings.data, data, patch),
+                                        RandomStream(config.seed, "validation patches").next());
   recipe.loss = loss_of(settings.train, target_spec_of(data.dataset()));
   recipe.make_optimiser = [json = train_json(config)](std::vector<torch::Tensor> parameters) {
     return make_optimiser(json, std::move(parameters));

@@ -72,7 +72,7 @@ NetworkRequest network_request(const RunConfig& config, const DataSettings& sett
     throw UserError("patches of one slice (" + Json(patch).dump() + ") are for networks that work slice by slice; '" +
                     architecture.name + "' is not one: take another --set data.configuration or data.patch");
   const Json model = plan ? planned_model(architecture, config.model, *plan, patch) : config.model;
-  const NetworkInput input{static_cast<std::int64_t>(dataset.channel_names.size()), target_spec_of(dataset).channels(),
+  const NetworkInput input{input_channels(dataset, plan), target_spec_of(dataset).channels(),
                            round_up_to_divisors(patch, architecture, model)};
   return {input, model};
 }
@@ -90,6 +90,20 @@ FoldData::FoldData(Dataset dataset, int fold, const DataSettings& settings, std:
     for (const std::string& id : *ids) files_of(whole_, id);
   for (const LabelClass& one : dataset_.classes) class_values_.push_back(one.values);
   if (!plan_) fingerprint_ = fingerprint_of(whole_, split_.training);
+  find_previous_stage(settings);
+}
+
+void FoldData::find_previous_stage(const DataSettings& settings) {
+  previous_labels_ = previous_labels(dataset_, plan_);
+  if (previous_labels_.empty()) {
+    if (settings.previous_stage.empty()) return;
+    throw UserError("setting data.previous_stage is for the second stage of a cascade (data.configuration=" +
+                    std::string("3d_cascade_fullres); this run is not one"));
+  }
+  previous_.emplace(settings.previous_stage, plan_->configuration);
+  std::vector<std::string> ids = split_.training;
+  ids.insert(ids.end(), split_.validation.begin(), split_.validation.end());
+  previous_hash_ = previous_->hash(ids);
 }
 
 std::vector<bool> FoldData::masked_channels() const {
@@ -101,9 +115,18 @@ std::shared_ptr<const PreparedCase> FoldData::prepared(const std::string& id) {
   if (found != in_memory_.end()) return found->second;
   const CaseFiles& files = files_of(whole_, id);
   if (!plan_) return std::make_shared<PreparedCase>(prepare_case(dataset_, fingerprint_, load_case(whole_, files)));
-  return std::make_shared<PreparedCase>(
-      load_preprocessed(store(), id, class_values_, plan_->plans, plan_->configuration,
-                        files.channels.empty() ? files.labels : files.channels.front()));
+  auto planned =
+      std::make_shared<PreparedCase>(load_preprocessed(store(), id, class_values_, plan_->plans, plan_->configuration,
+                                                       files.channels.empty() ? files.labels : files.channels.front()));
+  if (previous_)
+    append_masks(*planned, open_stage_segmentation(previous_->file(id), id, planned->shape).whole(), previous_labels_);
+  return planned;
+}
+
+std::shared_ptr<const PatchSource> FoldData::stored(const std::string& id) {
+  auto source = store().source(id, class_values_);
+  if (!previous_) return source;
+  return with_previous_stage(source, open_stage_segmentation(previous_->file(id), id, source->shape()));
 }
 
 const CaseStore& FoldData::store() {
@@ -133,7 +156,7 @@ void FoldData::open_all(const std::vector<std::string>& ids, Sources& sources) {
   if (sources.size() == ids.size()) return;
   sources.clear();
   for (const std::string& id : ids) {
-    sources.push_back(plan_ ? store().source(id, class_values_) : keep_in_memory(id));
+    sources.push_back(plan_ ? stored(id) : keep_in_memory(id));
     if (!plan_) progress("preparing " + dataset_.name, std::ssize(sources), std::ssize(ids));
   }
 }
@@ -152,7 +175,7 @@ std::shared_ptr<FoldData> DataCache::get(const RunConfig& config, const DataSett
   const std::string key = config.dataset + "/" + std::to_string(config.fold) + "/" + settings.split + "/" +
                           std::to_string(settings.max_classes) + "/" + std::to_string(settings.max_cases) + "/" +
                           std::to_string(settings.max_validation_cases) + "/" + settings.plan + "/" +
-                          settings.configuration;
+                          settings.configuration + Json(settings.previous_stage).dump();
   const auto found =
       std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) { return entry.key == key; });
   if (found != entries_.end()) {

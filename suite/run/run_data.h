@@ -13,6 +13,7 @@
 #include "datasets/preprocessing/preprocessing.h"
 #include "datasets/sampling/patch_source.h"
 #include "datasets/storage/case_store.h"
+#include "suite/run/cascade.h"
 #include "suite/run/run_plan.h"
 #include "suite/train/settings.h"
 
@@ -31,6 +32,10 @@ class FoldData {
   const Split& split() const { return split_; }
   const Fingerprint& fingerprint() const { return fingerprint_; }  // of the training cases; empty with a plan
   const std::optional<RunPlan>& plan() const { return plan_; }
+  /// The second stage of a cascade: labels of the masks that follow the images' channels, and the hash of the first
+  /// stage's segmentations; empty for other runs.
+  const std::vector<int>& previous_stage_labels() const { return previous_labels_; }
+  const std::string& previous_stage_hash() const { return previous_hash_; }
   /// By channel: whether it is normalised within the non-zero mask only.
   std::vector<bool> masked_channels() const;
 
@@ -47,13 +52,18 @@ class FoldData {
  private:
   void open_all(const std::vector<std::string>& ids, Sources& sources);
   std::shared_ptr<const PatchSource> keep_in_memory(const std::string& id);
+  std::shared_ptr<const PatchSource> stored(const std::string& id);
   const CaseStore& store();
+  void find_previous_stage(const DataSettings& settings);
 
   Dataset whole_, dataset_;
   Split split_;
   Fingerprint fingerprint_;
   std::optional<RunPlan> plan_;
-  std::optional<CaseStore> store_;  // with a plan
+  std::optional<CaseStore> store_;         // with a plan
+  std::optional<PreviousStage> previous_;  // of a cascade
+  std::vector<int> previous_labels_;
+  std::string previous_hash_;
   std::vector<std::vector<int>> class_values_;
   std::map<std::string, std::shared_ptr<const PreparedCase>> in_memory_;
   Sources training_, validation_;

@@ -122,6 +122,7 @@ void write_run_description(const fs::path& folder, const RunConfig& config, cons
   description["dataset_folder"] = fs::absolute(data.dataset().folder).lexically_normal().string();
   description["split"] = split_json(data.split());
   if (data.plan()) description["plan"] = plan_json(*data.plan());
+  if (!data.previous_stage_hash().empty()) description["previous_stage"] = data.previous_stage_hash();
   description["architecture_title"] = architecture.title;
   description["architecture_family"] = architecture.family;
   write_atomically(folder / "config.yaml", to_yaml(description));
@@ -136,6 +137,10 @@ void require_same_data(const fs::path& folder, const FoldData& data) {
   if (data.plan() && description.value("plan", Json()) != plan_json(*data.plan()))
     throw UserError(folder.string() + " was begun by another plan than " + data.plan()->plans.where() +
                     " is now: put the former plan back, or repeat the run with --fresh");
+  if (description.value("previous_stage", "") != data.previous_stage_hash())
+    throw UserError(folder.string() +
+                    " was begun with other segmentations of the first stage (data.previous_stage) than there are now: "
+                    "put the former ones back, or repeat the run with --fresh");
   const Json begun = description.value("split", Json());
   if (!begun.is_object() || begun.value("hash", "") == data.split().hash) return;
   throw UserError(folder.string() + " was begun with other cases (split '" + begun.value("name", "") + "', " +
@@ -151,7 +156,8 @@ RunConfig read_run_config(const fs::path& folder) {
                     "m3d-results/<suite>/<dataset>/<run>");
   const YamlDocument document = YamlDocument::load(file);
   Json json = document.root();
-  for (const char* key : {"dataset_folder", "split", "plan", "architecture_title", "architecture_family"})
+  for (const char* key :
+       {"dataset_folder", "split", "plan", "previous_stage", "architecture_title", "architecture_family"})
     if (json.is_object()) json.erase(key);
   return RunConfig::from_json(json, file.string());
 }

@@ -22,14 +22,14 @@ RunInspection inspect_run(const std::filesystem::path& folder, const RunConfig& 
 /// Removes everything but the lock.
 void clear_run_folder(const std::filesystem::path& folder);
 
-/// Writes config.yaml (the resolved configuration and the keys `dataset_folder`, `split`, `plan`,
+/// Writes config.yaml (the resolved configuration and the keys `dataset_folder`, `split`, `plan`, `previous_stage`,
 /// `architecture_title`, `architecture_family` for readers), data.json (what prediction needs to know of the dataset)
 /// and scan_orders.json (the permutations of the first stage on a grid of 4 x 8 x 8 tokens).
 void write_run_description(const std::filesystem::path& folder, const RunConfig& config, const FoldData& data,
                            const Shape3& patch);
 
-/// Throws UserError when the run in `folder` was begun with other training or validation cases, or by another plan,
-/// than `data` has now: it must not go on with them.
+/// Throws UserError when the run in `folder` was begun with other training or validation cases, by another plan or with
+/// other segmentations of a cascade's first stage than `data` has now: it must not go on with them.
 void require_same_data(const std::filesystem::path& folder, const FoldData& data);
 
 /// The configuration that config.yaml holds. Throws UserError where there is none.

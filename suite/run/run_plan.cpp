@@ -23,8 +23,7 @@ void require_usable(const RunPlan& plan, const Dataset& dataset) {
   const auto refuse = [&](const std::string& why) {
     throw UserError("setting data.configuration: '" + configuration.name + "' of " + plan.plans.where() + " " + why);
   };
-  if (!configuration.previous_stage.empty())
-    refuse("needs the predictions of " + configuration.previous_stage + ", which runs cannot read; take 3d_fullres");
+  for (const std::string& next : configuration.next_stages) plan.plans.configuration(next);
   if (configuration.normalisations.size() != dataset.channel_names.size())
     refuse("is for " + std::to_string(configuration.normalisations.size()) + " channels; '" + dataset.name + "' has " +
            std::to_string(dataset.channel_names.size()));

@@ -28,8 +28,8 @@ class RunPlans {
   enum class Purpose { run, estimate };
   explicit RunPlans(Purpose purpose) : purpose_(purpose) {}
 
-  /// Empty for data.plan "none". Throws UserError for the second stage of a cascade, a plans file that cannot be read
-  /// and one for another number of channels.
+  /// Empty for data.plan "none". Throws UserError for a plans file that cannot be read, one for another number of
+  /// channels and one whose next stages are not in it.
   std::optional<RunPlan> get(const DataSettings& settings, const Dataset& dataset);
 
  private:

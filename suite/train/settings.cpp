@@ -32,6 +32,7 @@ DataSettings read_data(const Section& section) {
   section.read("patch", data.patch);
   section.read("plan", data.plan);
   section.read("configuration", data.configuration);
+  section.read("previous_stage", data.previous_stage);
   section.read("batch_size", data.batch_size);
   section.read("foreground_fraction", data.foreground_fraction);
   section.read("validation_foreground_fraction", data.validation_foreground_fraction);

@@ -13,7 +13,8 @@ struct DataSettings {
   std::vector<std::int64_t> patch;  // [D, H, W] in voxels; empty: the plan's, or derived from the dataset
   std::string plan = "none";        // nnU-Net's planner by name, or a plans file
   std::string configuration = "3d_fullres";
-  std::int64_t batch_size = 2;  // 0: the plan's
+  std::vector<std::string> previous_stage;  // of a cascade: folders of the first stage's runs or segmentations
+  std::int64_t batch_size = 2;              // 0: the plan's
   double foreground_fraction = 0.33;
   double validation_foreground_fraction = 0.33;
   bool mirror = true;

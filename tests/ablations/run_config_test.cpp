@@ -51,6 +51,8 @@ TEST_CASE("the hash follows what decides a result") {
   CHECK(changed([](RunConfig& r) { r.settings["infer"]["overlap"] = 0.25; }));
   CHECK_FALSE(changed([](RunConfig& r) { r.settings["profile"]["repeats"] = 99; }));
   CHECK_FALSE(changed([](RunConfig& r) { r.settings["train"]["checkpoint_every_steps"] = 1; }));
+  CHECK(changed([](RunConfig& r) { r.settings["data"]["previous_stage"] = {"/runs"}; }));
+  CHECK_FALSE(changed([](RunConfig& r) { r.settings["data"].erase("previous_stage"); }));
   CHECK_FALSE(changed([](RunConfig& r) { r.suite = "another"; }));
   CHECK_FALSE(changed([](RunConfig& r) { r.device = "cuda"; }));
   CHECK_FALSE(changed([](RunConfig& r) { r.position = 5; }));

@@ -68,6 +68,7 @@ TEST_CASE("prepare converts a download, says what disk it takes, and the dataset
   REQUIRE(prepared.exit_code == 0);
   CHECK_THAT(prepared.err, Contains("a subset: 5 of 616"));
   CHECK_THAT(prepared.err, Contains("converted: up to ") && Contains("preprocessed: up to ") && Contains("free)"));
+  CHECK(prepared.err.find("preprocessed: up to ") == prepared.err.rfind("preprocessed: up to "));  // said once
   const Json summary = prepared.json();
   CHECK(summary["dataset"] == "totalseg_mri");
   CHECK(summary["cases"] == 5);

@@ -146,7 +146,7 @@ TEST_CASE("the earlier versions draw zoom, blur and brightness in their own way"
 }
 
 TEST_CASE("rotations: thirty degrees about each axis; any angle within slices for a flat patch", "[augmentation]") {
-  Range turn_of_x, planar;
+  Range turn_of_x;
   int straight = 0, turned = 0;
   for (const SampleAugmentation& one : drawn(kPatch, 1))
     if (one.spatial) {
@@ -158,13 +158,21 @@ TEST_CASE("rotations: thirty degrees about each axis; any angle within slices fo
     }
   check_share("scaled only", straight, 0.2 * 0.8 / 0.36, straight + turned);
   turn_of_x.check("angle", -30, 30);
-  for (const SampleAugmentation& one : drawn({4, 40, 30}, 1))
-    if (one.spatial) {
-      const Matrix3& m = *one.spatial;
-      CHECK(std::array{m[0], m[1], m[2], m[3], m[6]} == std::array{1.0, 0.0, 0.0, 0.0, 0.0});
-      planar.add(std::atan2(m[7], m[4]) * 180 / M_PI);
-    }
-  planar.check("angle", -180, 180);
+  const auto check_planar = [](const Shape3& patch, double limit) {
+    Range planar;
+    for (const SampleAugmentation& one : drawn(patch, 1))
+      if (one.spatial) {
+        const Matrix3& m = *one.spatial;
+        CHECK(std::array{m[0], m[1], m[2], m[3], m[6]} == std::array{1.0, 0.0, 0.0, 0.0, 0.0});
+        planar.add(std::atan2(m[7], m[4]) * 180 / M_PI);
+      }
+    planar.check("angle", -limit, limit);
+  };
+  check_planar({4, 40, 30}, 180);
+  check_planar({4, 40, 20}, 180);
+  check_planar({1, 30, 20}, 180);  // 3:2 is not yet long
+  check_planar({1, 40, 20}, 15);   // nnU-Net's 2d configuration
+  check_planar({1, 20, 31}, 15);
 }
 
 TEST_CASE("a flat patch keeps its slices; a single slice that is long turns little", "[augmentation]") {
@@ -172,7 +180,21 @@ TEST_CASE("a flat patch keeps its slices; a single slice that is long turns litt
   CHECK(!augments_slices({64, 192, 192}));
   CHECK(initial_patch_size({1, 256, 256}) == Shape3{1, 301, 301});
   CHECK(initial_patch_size({1, 512, 256})[1] < 700);  // nnU-Net's 2D patches of more than 3:2 turn by 15 degrees
-  CHECK(initial_patch_size({1, 512, 256}) == Shape3{1, 659, 301});
+  // nnU-Net 2.8.1: compute_initial_patch_size.get_patch_size, with the trainer's angles for the patch.
+  const std::vector<std::pair<Shape3, Shape3>> sizes = {
+      {{1, 512, 512}, {1, 602, 602}},    {{1, 320, 512}, {1, 519, 602}},
+      {{1, 256, 512}, {1, 446, 602}},    {{1, 512, 320}, {1, 679, 376}},
+      {{1, 512, 256}, {1, 659, 301}},    {{1, 96, 160}, {1, 157, 188}},
+      {{1, 15, 10}, {1, 17, 17}},        {{1, 640, 512}, {1, 752, 752}},
+      {{1, 8, 5}, {1, 10, 5}},           {{1, 3, 2}, {1, 3, 3}},
+      {{16, 320, 320}, {16, 376, 376}},  {{16, 48, 49}, {16, 57, 57}},
+      {{20, 60, 60}, {55, 96, 72}},      {{20, 40, 62}, {20, 72, 72}},
+      {{64, 128, 128}, {140, 205, 168}}, {{128, 128, 128}, {205, 205, 205}},
+      {{40, 224, 192}, {40, 263, 263}}};
+  for (const auto& [patch, loaded] : sizes) {
+    INFO(patch[0] << "x" << patch[1] << "x" << patch[2]);
+    CHECK(initial_patch_size(patch) == loaded);
+  }
 }
 
 TEST_CASE("noise has the deviation asked for and does not repeat", "[augmentation]") {

@@ -47,4 +47,24 @@ inline void add_subjects(const Download& download, int count, const char* image 
   }
 }
 
+inline const std::vector<std::string> k2021 = {"_t1", "_t1ce", "_t2", "_flair"};
+inline const std::vector<std::string> k2023 = {"-t1n", "-t1c", "-t2w", "-t2f"};
+
+/// Channels with these suffixes, and labels 0, 1, 2 and `enhancing` in turn.
+inline void add_brats_case(const Download& download, const std::string& id, const std::vector<std::string>& suffixes,
+                           const std::string& labels, int enhancing) {
+  double offset = 0;
+  for (const std::string& suffix : suffixes) download.image(id + "/" + id + suffix + ".nii.gz", offset += 1000);
+  const int raw[] = {0, 1, 2, enhancing};
+  download.labels(id + "/" + id + labels + ".nii.gz", [&](std::int64_t i) { return raw[i % 4]; });
+}
+
+inline std::vector<std::string> ids_of(const Dataset& dataset) {
+  std::vector<std::string> ids;
+  for (const auto& files : dataset.training) ids.push_back(files.id);
+  return ids;
+}
+
+inline LoadedCase first_case(const Dataset& dataset) { return load_case(dataset, dataset.training.front()); }
+
 }  // namespace m3d::test
