@@ -241,6 +241,21 @@ TEST_CASE("what a killed process left is not taken for a case", "[case_store]") 
   CHECK(CaseStore(cases).load("a", {}).image == one.image);
 }
 
+TEST_CASE("a disk that fills up leaves no case that looks whole, and writing goes on afterwards", "[case_store]") {
+  const test::TemporaryFolder folder;
+  const fs::path cases = folder.path / "cases";
+  const CaseWriter writer(cases, "plan", {4, 4, 4});
+  const PreparedCase one = random_case("a", {20, 20, 20}, 1);
+  const std::uint64_t bytes = GENERATE(10, 700, 12000, 24000);  // labels take 17 KB, the image 30 KB
+  {
+    const test::FullDisk full(bytes);
+    CHECK_THROWS_AS(writer.write(one, properties_of(one)), RunError);
+  }
+  CHECK(!is_complete_case(cases, "a"));
+  writer.write(one, properties_of(one));
+  CHECK(CaseStore(cases).load("a", {}).image == one.image);
+}
+
 TEST_CASE("damaged properties are refused with the file's name", "[case_store]") {
   const test::TemporaryFolder folder;
   const fs::path file = copy_of_fixture(folder) / "plain.pkl";

@@ -1,9 +1,7 @@
 // Conversions of what is broken, interrupted, or has no room.
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <chrono>
-#include <csignal>
 #include <thread>
 
 #include "common/atomic_file.h"
@@ -128,20 +126,13 @@ TEST_CASE("a disk that fills up leaves no broken file, and the conversion goes o
                  state = state * 6364136223846793005U + 1442695040888963407U;
                  return static_cast<double>((state >> 60) % 4 == 3 ? 4 : (state >> 60) % 4);
                }));
-  struct rlimit before {};
-  getrlimit(RLIMIT_FSIZE, &before);
   std::string message;
-  struct rlimit small = before;
-  small.rlim_cur = 1000;  // bytes a file; writing more fails as on a full disk
-  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
-  setrlimit(RLIMIT_FSIZE, &small);
   try {
+    const FullDisk full(1000);
     convert_dataset(download.request("brats21"));
   } catch (const RunError& error) {
     message = error.what();
   }
-  setrlimit(RLIMIT_FSIZE, &before);
-  std::signal(SIGXFSZ, handler);
   CHECK_THAT(message, Contains("cannot write") && Contains("is the disk full?"));
   const fs::path folder = download.root / "Dataset137_BraTS2021";
   CHECK_FALSE(fs::exists(folder / "dataset.json"));

@@ -181,8 +181,23 @@ TEST_CASE("image and label of different geometry are refused") {
   auto labels = make_image<std::int16_t>({4, 5, 6}, [](std::int64_t) { return 1; });
   labels.geometry.origin_mm[2] += 1;
   write_labels(small.folder / "labelsTr" / "a.nii.gz", labels);
-  CHECK_THAT(error_of([&] { load_first(small.open()); }),
+  const auto message = [&] { return error_of([&] { load_first(small.open()); }); };
+  CHECK_THAT(message(),
              Contains("labelsTr/a.nii.gz") && Contains("imagesTr/a_0000.nii.gz") && Contains("different geometries"));
+  const auto with_geometry = [&](const std::function<void(Geometry&)>& change) {
+    auto changed = make_image<std::int16_t>({4, 5, 6}, [](std::int64_t) { return 1; });
+    change(changed.geometry);
+    write_labels(small.folder / "labelsTr" / "a.nii.gz", changed);
+    return message();
+  };
+  CHECK(with_geometry([](Geometry& g) { g.origin_mm[0] += 5e-4; }).empty());
+  CHECK_THAT(with_geometry([](Geometry& g) { g.origin_mm[0] += 5e-3; }), Contains("different geometries"));
+  CHECK_THAT(with_geometry([](Geometry& g) { g.spacing_mm[1] += 5e-3; }), Contains("different geometries"));
+  CHECK_THAT(with_geometry([](Geometry& g) { g.direction = {0, 1, 0, 1, 0, 0, 0, 0, 1}; }),
+             Contains("different geometries"));
+  write_labels(small.folder / "labelsTr" / "a.nii.gz",
+               make_image<std::int16_t>({4, 5, 7}, [](std::int64_t) { return 1; }));
+  CHECK_THAT(message(), Contains("different geometries"));
 }
 
 TEST_CASE("label values that dataset.json does not have are refused") {
