@@ -1,6 +1,7 @@
 """The public Mamba networks on machines without their CUDA extensions. SegMamba, U-Mamba and Taming Mambas find, in place of
 those, the same functions written with PyTorch's operators: a work-efficient parallel scan with a gradient of its own, the
-fastest form known to us that needs nothing else. Mamba3D-MedSeg has such a scan itself, which is the one that runs."""
+fastest form known to us that needs nothing else. Mamba3D-MedSeg has such a scan itself, which runs in place of the CUDA one."""
+import dataclasses
 import importlib
 import inspect
 
@@ -133,30 +134,51 @@ def _ulike(encoder, decoder, letter="M"):
     def make(patch, originals):
         root = originals / "Mamba3D-MedSeg/nnunetv2"
         folders = {"nnunetv2": root, "nnunetv2.nets": root / "nets"}
-        unused = {"mamba_ssm": {}, "mamba_ssm.modules": {}, "mamba_ssm.modules.mamba_simple": {"Mamba": None},
-                  "nnunetv2.nets.mamba_MS": {"Mamba_MS": None}}
-        with originals_modules(folders, {**timm_modules(), **unused}):
+        packages = {"mamba_ssm": {}, "mamba_ssm.modules": {}, "mamba_ssm.modules.mamba_simple": {"Mamba": None},
+                    "mamba_ssm.ops": {}, "mamba_ssm.ops.selective_scan_interface": {"selective_scan_fn": None},
+                    "nnunetv2.nets.mamba_MS": {"Mamba_MS": None}}
+        with originals_modules(folders, {**timm_modules(), **packages}):
             network = importlib.import_module("nnunetv2.nets.Vmamba_stageC_MS_v6_3d_tri")
+            scan = _scan_like_cuda(importlib.import_module("nnunetv2.nets.mambaBlock.pscan").pscan)
+            importlib.import_module("mamba_ssm.ops.selective_scan_interface").selective_scan_fn = scan
             network.Mamba_ms, network.MambaConfig_ms = _ulike_mixer(encoder)
             network.Mamba, network.MambaConfig = _ulike_mixer(decoder)
-        return network.Mamba_segnet(norm_cfg="IN", activation_cfg="LeakyReLU", img_size=list(patch), num_classes=CLASSES,
-                                    deep_supervision=True, sc_en=[letter] * 4, sc=[letter] * 3)
+            return network.Mamba_segnet(norm_cfg="IN", activation_cfg="LeakyReLU", img_size=list(patch),
+                                        num_classes=CLASSES, deep_supervision=True, sc_en=[letter] * 4, sc=[letter] * 3)
 
     return make
 
 
+def _scan_like_cuda(pscan):
+    """mamba-ssm's selective_scan_fn, by Mamba3D-MedSeg's scan of [B, L, D, N]. x, delta, z [B, D, L]; B, C [B, N, L]."""
+    import torch
+    from torch.nn import functional
+
+    def scan(x, delta, A, B, C, D, z, delta_softplus, delta_bias):
+        assert delta_softplus
+        x, delta, B, C, z = (tensor.transpose(1, 2) for tensor in (x, delta, B, C, z))
+        delta = functional.softplus(delta + delta_bias)
+        h = pscan(torch.exp(delta.unsqueeze(-1) * A), (delta * x).unsqueeze(-1) * B.unsqueeze(2))
+        y = (h @ C.unsqueeze(-1)).squeeze(3) + D * x
+        return (y * functional.silu(z)).transpose(1, 2)
+
+    return scan
+
+
 def _ulike_mixer(file):
-    """The mixer, called as mixer(tokens, grid), and its configuration, which is made without the CUDA scan."""
+    """The mixer, called as mixer(tokens, grid), and its configuration, which takes of the network's arguments its own."""
     module = importlib.import_module(f"nnunetv2.nets.mambaBlock.{file}")
     suffix = "_ms" if hasattr(module, "Mamba_ms") else ""
     configuration, mixer = getattr(module, f"MambaConfig{suffix}"), getattr(module, f"Mamba{suffix}")
+    own = {field.name for field in dataclasses.fields(configuration)}
 
     class OnTokens(mixer):
         def forward(self, tokens, _grid):
             return super().forward(tokens)
 
     has_grid = len(inspect.signature(mixer.forward).parameters) == 3
-    return mixer if has_grid else OnTokens, lambda use_cuda, tridirectional, **arguments: configuration(**arguments)
+    return (mixer if has_grid else OnTokens,
+            lambda **arguments: configuration(**{name: value for name, value in arguments.items() if name in own}))
 
 
 UMAMBA, TAMING = "U-Mamba/umamba/nnunetv2/nets/", "TamingMambas/tamingmambas/nnunetv2/nets/"

@@ -17,7 +17,11 @@ using torch::profiler::impl::ActivityType;
 class Trace {
  public:
   explicit Trace(std::filesystem::path file) : file_(std::move(file)) {
-    const torch::profiler::impl::ProfilerConfig config(torch::profiler::impl::ProfilerState::KINETO);
+    // A state for all threads: the thread's own slot belongs to the meters of memory (TensorMemoryMeter).
+    torch::profiler::impl::ExperimentalConfig all_threads;
+    all_threads.profile_all_threads = true;
+    const torch::profiler::impl::ProfilerConfig config(torch::profiler::impl::ProfilerState::KINETO, false, false,
+                                                       false, false, false, all_threads);
     std::set<ActivityType> activities{ActivityType::CPU};
 #ifdef M3D_CUDA
     activities.insert(ActivityType::CUDA);
