@@ -8,12 +8,12 @@
 #include <ATen/ops/mm_cpu_dispatch.h>
 #include <ATen/ops/slow_conv3d_forward_cpu_dispatch.h>
 #include <ATen/ops/slow_conv_transpose3d_cpu_dispatch.h>
-#include <c10/util/Exception.h>
-#include <torch/library.h>
 
 #include <array>
 #include <optional>
 #include <tuple>
+
+#include "architectures/kernel_override.h"
 
 // Exported by LibTorch, whose wheel leaves out the header (ATen/native/mkldnn/Matmul.h): result = alpha a b + beta
 // result, for two or three dimensions; either factor may be a transposed view.
@@ -127,26 +127,17 @@ std::tuple<Tensor, Tensor, Tensor> convolution_backward(const Tensor& gradient, 
                                                               groups, wanted);
 }
 
-/// LibTorch says so when a kernel takes another's place; here that is meant.
-class NoWarnings : public c10::WarningHandler {
-  void process(const c10::Warning&) override {}
-};
-
 }  // namespace
 
 void register_onednn_kernels() {
-  static const torch::Library library = [] {
-    NoWarnings silent;
-    const c10::WarningUtils::WarningHandlerGuard guard(&silent);
-    torch::Library aten(torch::Library::IMPL, "aten", c10::DispatchKey::CPU, __FILE__, __LINE__);
+  static const torch::Library library = cpu_kernels_instead([](torch::Library& aten) {
     aten.impl("mm", product);
     aten.impl("bmm", batched_product);
     aten.impl("addmm", added_product);
     aten.impl("slow_conv3d_forward", convolution);
     aten.impl("slow_conv_transpose3d", transposed_convolution);
     aten.impl("convolution_backward", convolution_backward);
-    return aten;
-  }();
+  });
 }
 
 }  // namespace m3d

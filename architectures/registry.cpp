@@ -5,6 +5,7 @@
 #include <mutex>
 #include <stdexcept>
 
+#include "architectures/group_norm_kernel.h"
 #include "architectures/onednn_kernels.h"
 #include "common/error.h"
 #include "common/nearest_name.h"
@@ -25,6 +26,7 @@ const std::vector<Architecture>& all_architectures() {
   static std::once_flag once;
   std::call_once(once, [] {
     register_onednn_kernels();
+    register_group_norm_kernel();
     register_all_families();
   });
   return architectures();
