@@ -3,6 +3,7 @@
 #include <bit>
 #include <cstring>
 #include <map>
+#include <optional>
 #include <stdexcept>
 
 namespace m3d {
@@ -36,8 +37,9 @@ std::vector<const PickleValue*> parts_of(const PickleValue& value) {
   return parts;
 }
 
-/// A walk to the depth, without recursion: pickles may be nested deeper than the stack.
-bool contains_itself(const PickleValue& root) {
+/// All values that `root` is made of; nothing where one of them contains itself. A walk to the depth, without
+/// recursion: pickles may be nested deeper than the stack.
+std::optional<std::map<const PickleValue*, bool>> values_within(const PickleValue& root) {
   struct Step {
     const PickleValue* value;
     std::vector<const PickleValue*> left;
@@ -55,10 +57,10 @@ bool contains_itself(const PickleValue& root) {
     const PickleValue* const next = step.left.back();
     step.left.pop_back();
     const auto [known, is_new] = open.try_emplace(next, true);
-    if (!is_new && known->second) return true;
+    if (!is_new && known->second) return {};
     if (is_new) path.push_back({next, parts_of(*next)});
   }
-  return false;
+  return open;
 }
 
 class Reader {
@@ -66,12 +68,11 @@ class Reader {
   Reader(std::string_view bytes, std::size_t& position, const PickleHooks& hooks)
       : bytes_(bytes), position_(position), hooks_(hooks) {}
 
-  /// Values that hold each other would outlive their last user: unless the pickle turned out to be a tree, all of them
-  /// are emptied.
+  /// Values that hold each other would outlive their last user: all that are not part of the result are emptied.
   ~Reader() {
-    if (is_tree_) return;
     for (const auto& made : made_)
-      if (const PicklePointer value = made.lock()) value->items.clear(), value->entries.clear(), value->state.reset();
+      if (const PicklePointer value = made.lock(); value && !result_.contains(value.get()))
+        value->items.clear(), value->entries.clear(), value->state.reset();
   }
   Reader(const Reader&) = delete;
   Reader& operator=(const Reader&) = delete;
@@ -108,13 +109,13 @@ class Reader {
   }
 
   void push(PicklePointer value) {
-    if (value->kind == Kind::sequence || value->kind == Kind::dictionary || value->kind == Kind::opaque)
-      made_.push_back(value);
+    made_.push_back(value);
     stack_.push_back(std::move(value));
   }
   PicklePointer finished(PicklePointer value) {
-    if (contains_itself(*value)) damaged_pickle("a value in it contains itself");
-    is_tree_ = true;
+    auto within = values_within(*value);
+    if (!within) damaged_pickle("a value in it contains itself");
+    result_ = std::move(*within);
     return value;
   }
   PicklePointer pop() {
@@ -382,7 +383,7 @@ class Reader {
   std::vector<std::size_t> marks_;
   std::map<std::uint64_t, PicklePointer> memo_;
   std::vector<std::weak_ptr<PickleValue>> made_;
-  bool is_tree_ = false;
+  std::map<const PickleValue*, bool> result_;
 };
 
 }  // namespace

@@ -15,16 +15,21 @@ namespace m3d {
 namespace {
 
 /// yaml-cpp lets other bytes pass, and the JSON library throws where it writes them: into messages, for example.
+bool is_utf8(const std::string& text) {
+  try {
+    Json(text).dump();
+    return true;
+  } catch (const Json::exception&) {
+    return false;
+  }
+}
+
 void require_utf8(const std::string& text, const std::string& name) {
   std::istringstream lines(text);
   std::string line;
-  for (int number = 1; std::getline(lines, line); ++number) {
-    try {
-      Json(line).dump();
-    } catch (const Json::exception&) {
+  for (int number = 1; std::getline(lines, line); ++number)
+    if (!is_utf8(line))
       throw UserError(name + ":" + std::to_string(number) + ": not valid UTF-8; save the file in that encoding");
-    }
-  }
 }
 
 Json plain_scalar(const std::string& text) {
@@ -51,10 +56,13 @@ class Converter {
     lines_[pointer] = node.Mark().line + 1;
     switch (node.Type()) {
       case YAML::NodeType::Scalar:
-        return node.Tag() == "!" ? Json(node.Scalar()) : plain_scalar(node.Scalar());
-      case YAML::NodeType::Sequence: return convert_sequence(node, pointer);
-      case YAML::NodeType::Map: return convert_map(node, pointer);
-      default: return nullptr;
+        return node.Tag() == "!" ? Json(text_of(node)) : plain_scalar(text_of(node));
+      case YAML::NodeType::Sequence:
+        return convert_sequence(node, pointer);
+      case YAML::NodeType::Map:
+        return convert_map(node, pointer);
+      default:
+        return nullptr;
     }
   }
 
@@ -65,12 +73,19 @@ class Converter {
     return list;
   }
 
+  /// yaml-cpp makes single bytes of the escapes \_ and \N.
+  const std::string& text_of(const YAML::Node& node) const {
+    if (!is_utf8(node.Scalar()))
+      throw UserError(name_ + ":" + std::to_string(node.Mark().line + 1) +
+                      ": an escape in this text is not read here; write the character itself");
+    return node.Scalar();
+  }
   Json convert_map(const YAML::Node& node, const std::string& pointer) {
     Json object = Json::object();
     for (const auto& entry : node) {
       const int line = entry.first.Mark().line + 1;
       if (!entry.first.IsScalar()) throw UserError(name_ + ":" + std::to_string(line) + ": a key must be a plain name");
-      const std::string key = entry.first.Scalar();
+      const std::string key = text_of(entry.first);
       if (object.contains(key))
         throw UserError(name_ + ":" + std::to_string(line) + ": key '" + key + "' occurs twice (first in line " +
                         std::to_string(lines_[pointer + "/" + key]) + "); keep one");
@@ -133,7 +148,8 @@ std::string YamlDocument::where(const std::string& pointer) const {
   }
 }
 
-void require_known_keys(const YamlDocument& document, const std::string& pointer, const std::vector<std::string>& known) {
+void require_known_keys(const YamlDocument& document, const std::string& pointer,
+                        const std::vector<std::string>& known) {
   const Json& object = document.root().at(Json::json_pointer(pointer));
   if (!object.is_object()) throw UserError(document.where(pointer) + ": expected a mapping of names to values");
   const std::set<std::string> allowed(known.begin(), known.end());

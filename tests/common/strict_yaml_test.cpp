@@ -29,6 +29,12 @@ TEST_CASE("malformed YAML names the line") {
   REQUIRE_THROWS_AS(YamlDocument::parse("a: {", "t.yaml"), UserError);
 }
 
+TEST_CASE("escapes that yaml-cpp turns into single bytes are refused, in keys and values") {
+  CHECK_THROWS_WITH(YamlDocument::parse("a: 1\nb: \"x\\_y\"\n", "t.yaml"), Contains("t.yaml:2") && Contains("escape"));
+  CHECK_THROWS_WITH(YamlDocument::parse("\"x\\Ny\": 1\n", "t.yaml"), Contains("t.yaml:1") && Contains("escape"));
+  CHECK(YamlDocument::parse("a: \"x\\u00e9\"\n", "t.yaml").root()["a"] == "x\u00e9");
+}
+
 TEST_CASE("unknown keys suggest the nearest one") {
   const auto document = YamlDocument::parse("x:\n  sacn: tri\n", "t.yaml");
   REQUIRE_THROWS_WITH(require_known_keys(document, "/x", {"scan", "merge"}),
