@@ -15,7 +15,6 @@ namespace m3d::reports {
 namespace {
 
 constexpr double kPlotMm = 56, kBottomMm = 15, kLeftMm = 14, kRightMm = 2, kGapMm = 2;
-constexpr double kMmPerPoint = 25.4 / 72;
 constexpr double kMarkerMm = 1.5;                               // half a marker's width
 constexpr double kStackMm = 3.2;                                // between runs without a value at one patch
 const std::vector<int> kFilledMarkers = {7, 5, 9, 13, 11, 15};  // gnuplot's; the hollow ones are one less
@@ -231,7 +230,7 @@ std::string labels_text(const std::vector<Line>& lines, const std::vector<Guide>
   std::vector<LabelledDisc> discs;
   std::vector<std::pair<std::string, std::string>> labels;  // text, colour
   const auto add = [&](const std::string& label, double x, double y, double radius, const std::string& colour) {
-    discs.push_back({x, y, radius, text_width_mm(label, theme), theme.font_size_pt * kMmPerPoint});
+    discs.push_back({x, y, radius, text_width_mm(label, theme), text_height_mm(theme)});
     labels.emplace_back(label, colour);
   };
   for (const Line& line : lines)

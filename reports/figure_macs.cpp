@@ -17,7 +17,6 @@ namespace {
 constexpr std::size_t kMostInAColumn = 8;  // bubbles; labels of more need a page's width
 
 constexpr double kLargestRadiusMm = 3.6;
-constexpr double kMmPerPoint = 25.4 / 72;
 
 struct Bubble {
   std::string label, family;
@@ -96,7 +95,7 @@ struct Scale {
 double radius_mm(double parameters, double largest) { return kLargestRadiusMm * std::sqrt(parameters / largest); }
 
 /// gnuplot's size 1 is a radius of 0.375 font sizes.
-double point_size(double radius, const Theme& theme) { return radius / (0.375 * theme.font_size_pt * kMmPerPoint); }
+double point_size(double radius, const Theme& theme) { return radius / (0.375 * text_height_mm(theme)); }
 
 /// Error bars and the Pareto front, as boxes that labels keep away from.
 std::vector<Rectangle> obstacles_of(const std::vector<Bubble>& bubbles, const Scale& scale) {
@@ -118,7 +117,7 @@ std::vector<Rectangle> obstacles_of(const std::vector<Bubble>& bubbles, const Sc
 std::vector<LabelPosition> label_positions(const std::vector<Bubble>& bubbles, const Scale& scale, double largest,
                                            const Theme& theme) {
   std::vector<LabelledDisc> discs;
-  const double height = theme.font_size_pt * kMmPerPoint;
+  const double height = text_height_mm(theme);
   for (const Bubble& bubble : bubbles)
     discs.push_back({scale.x(bubble.macs), scale.y(bubble.dice), radius_mm(bubble.parameters, largest),
                      text_width_mm(bubble.label, theme), height});
@@ -133,7 +132,7 @@ std::string labels_text(const std::vector<Bubble>& bubbles, const Scale& scale, 
     text += fmt::format("set label {} at screen {:.4f},{:.4f} center front\n", quote(bubbles[i].label), x, y);
     if (!places[i].far) continue;
     const double label_edge =
-        y + (places[i].y < scale.y(bubbles[i].dice) ? 1 : -1) * 0.5 * theme.font_size_pt * kMmPerPoint / scale.height;
+        y + (places[i].y < scale.y(bubbles[i].dice) ? 1 : -1) * 0.5 * text_height_mm(theme) / scale.height;
     text += fmt::format(
         "set arrow from screen {:.4f},{:.4f} to first {:.6g},{:.6g} nohead linewidth 0.5 linecolor rgb \"{}\" back\n",
         x, label_edge, bubbles[i].macs, bubbles[i].dice, theme.grey);

@@ -17,8 +17,8 @@ struct LabelPosition {
   bool far = false;     // not beside its disc: draw a line
 };
 
-/// Greedy: every label, discs from top to bottom, takes the first place around its disc that overlaps no disc, obstacle
-/// or earlier label and lies within `frame`; where there is none, the one that overlaps least.
+/// Greedy: every label, discs from top to bottom, takes the place around its disc where it and its line cost least:
+/// what they cover (discs, obstacles, earlier labels and lines, what lies outside of `frame`), then the distance.
 std::vector<LabelPosition> place_labels(const std::vector<LabelledDisc>& discs, const Rectangle& frame,
                                         const std::vector<Rectangle>& obstacles);
 

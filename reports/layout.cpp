@@ -46,8 +46,10 @@ std::string place_axes(const Panel& panel, double picture_width, double picture_
 }
 
 double text_width_mm(const std::string& text, const Theme& theme) {
-  return kCharacterWidth * theme.font_size_pt * kMmPerPoint * static_cast<double>(characters(text));
+  return kCharacterWidth * text_height_mm(theme) * static_cast<double>(characters(text));
 }
+
+double text_height_mm(const Theme& theme) { return theme.font_size_pt * kMmPerPoint; }
 
 std::string broken_to(const std::string& label, double width_mm, const Theme& theme) {
   static const std::string separator = " · ";
@@ -70,7 +72,7 @@ std::string text_at(const std::string& text, double x_mm, double y_mm, double pi
 }
 
 Legend::Legend(std::vector<LegendEntry> entries, double width_mm, const Theme& theme) : entries_(std::move(entries)) {
-  line_mm_ = 1.45 * theme.font_size_pt * kMmPerPoint;
+  line_mm_ = 1.45 * text_height_mm(theme);
   double x = 0;
   for (const LegendEntry& entry : entries_) {
     const double width = kSwatchMm + kSwatchGapMm + text_width_mm(entry.label, theme);

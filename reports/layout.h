@@ -40,8 +40,11 @@ class Legend {
 
 /// Width of a text in the theme's font, estimated from its characters.
 double text_width_mm(const std::string& text, const Theme& theme);
+/// The font's size.
+double text_height_mm(const Theme& theme);
 /// "UlikeMamba_3d · tri" on lines of its own parts where it is wider than `width_mm`; parts that still are, at spaces.
 std::string broken_to(const std::string& label, double width_mm, const Theme& theme);
+/// How many lines a text takes beyond its first.
 double line_breaks(const std::string& text);
 /// A text at (x, y) mm; `options` are gnuplot's ("center", "rotate by 90").
 std::string text_at(const std::string& text, double x_mm, double y_mm, double picture_width, double picture_height,

@@ -169,17 +169,35 @@ TEST_CASE("comparisons hold the other axes") {
   CHECK(comparisons[1].held == "UlikeMamba_3d, dwconv 3d");
 }
 
+/// Labels within the frame, off all discs and off each other.
+void check_readable(const std::vector<LabelledDisc>& discs, const Rectangle& frame) {
+  const std::vector<LabelPosition> places = place_labels(discs, frame, {});
+  const auto apart = [](double a, double b, double least) { return std::abs(a - b) >= least - 1e-9; };
+  for (std::size_t i = 0; i < discs.size(); ++i) {
+    const double half_width = discs[i].width / 2, half_height = discs[i].height / 2;
+    CHECK((places[i].x >= frame.left + half_width && places[i].x <= frame.right - half_width));
+    CHECK((places[i].y >= frame.bottom + half_height && places[i].y <= frame.top - half_height));
+    for (std::size_t j = 0; j < discs.size(); ++j) {
+      INFO(i << " and " << j);
+      if (j < i)
+        CHECK((apart(places[i].x, places[j].x, 2 * half_width) || apart(places[i].y, places[j].y, 2 * half_height)));
+      CHECK((apart(places[i].x, discs[j].x, half_width + discs[j].radius) ||
+             apart(places[i].y, discs[j].y, half_height + discs[j].radius)));
+    }
+  }
+}
+
 TEST_CASE("labels overlap neither each other nor the discs") {
   std::vector<LabelledDisc> discs;
   for (int i = 0; i < 6; ++i) discs.push_back({30.0 + 3 * i, 40.0 + (i % 2), 2, 12, 2.6});
-  const Rectangle frame{0, 86, 0, 80};
-  const std::vector<LabelPosition> places = place_labels(discs, frame, {});
-  const auto apart = [](double a, double b, double least) { return std::abs(a - b) >= least - 1e-9; };
-  for (std::size_t i = 0; i < discs.size(); ++i)
-    for (std::size_t j = 0; j < discs.size(); ++j) {
-      if (j < i) CHECK((apart(places[i].x, places[j].x, 12) || apart(places[i].y, places[j].y, 2.6)));
-      CHECK((apart(places[i].x, discs[j].x, 6 + 2) || apart(places[i].y, discs[j].y, 1.3 + 2)));
-    }
+  check_readable(discs, {0, 86, 0, 80});
+}
+
+TEST_CASE("labels of many bubbles at one place do not cover each other") {
+  std::vector<LabelledDisc> discs;
+  for (int i = 0; i < 24; ++i)
+    discs.push_back({70.0 + 4 * (i % 12), 45.0 + 4 * (i / 12) + 0.4 * (i % 3), 1.8, 24, 2.6});
+  check_readable(discs, {12, 176, 12, 91});
 }
 
 TEST_CASE("slices go through the fullest planes and show superior up") {
