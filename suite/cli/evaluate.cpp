@@ -57,8 +57,8 @@ int run_evaluate(const EvaluateOptions& options) {
 void add_evaluate(CLI::App& app, Command& chosen) {
   auto options = std::make_shared<EvaluateOptions>();
   CLI::App* evaluate = app.add_subcommand("evaluate",
-                                          "Dice, HD95 and NSD of NIfTI label maps against references with the same "
-                                          "names.");
+                                          "Dice, HD95 and NSD of label maps (NIfTI, .mha, .nrrd, .gipl) against "
+                                          "references with the same names.");
   evaluate->footer(
       "Examples:\n"
       "  m3d-bench evaluate --predictions out --references labelsTr --labels dataset.json\n"
