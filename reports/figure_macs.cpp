@@ -94,8 +94,8 @@ struct Scale {
 
 double radius_mm(double parameters, double largest) { return kLargestRadiusMm * std::sqrt(parameters / largest); }
 
-/// gnuplot's size 1 is a radius of 0.375 font sizes.
-double point_size(double radius, const Theme& theme) { return radius / (0.375 * text_height_mm(theme)); }
+/// gnuplot's size 1 is a radius of 0.375 font sizes, and its disc has an outline of 0.133 radii besides.
+double point_size(double radius, const Theme& theme) { return radius / (1.133 * 0.375 * text_height_mm(theme)); }
 
 /// Error bars and the Pareto front, as boxes that labels keep away from.
 std::vector<Rectangle> obstacles_of(const std::vector<Bubble>& bubbles, const Scale& scale) {

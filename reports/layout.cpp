@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <sstream>
 
 #include "reports/gnuplot.h"
@@ -12,11 +13,16 @@ namespace {
 
 constexpr double kMmPerPoint = 25.4 / 72;
 constexpr double kSwatchMm = 3, kSwatchGapMm = 1.2, kEntryGapMm = 4;
-constexpr double kCharacterWidth = 0.58;  // of the font size; DejaVu Sans, which stands in for Helvetica, is wider
 
-std::size_t characters(const std::string& text) {
-  return static_cast<std::size_t>(
-      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+/// A character's width as a share of the font size, by its kind, in DejaVu Sans: it stands in for Helvetica where that
+/// is missing, and is wider.
+double character_width(char c) {
+  static const std::string narrow = " .,:;'|!()[]/-ijlft", wide = "mwMW%@";
+  const auto byte = static_cast<unsigned char>(c);
+  if ((byte & 0xC0) == 0x80) return 0;  // a character's further bytes
+  if (narrow.find(c) != std::string::npos) return 0.35;
+  if (wide.find(c) != std::string::npos) return 0.92;
+  return std::isupper(byte) != 0 || std::isdigit(byte) != 0 ? 0.66 : 0.59;
 }
 
 /// Words in as few lines of at most `width_mm` as they fit into; a longer word has a line of its own.
@@ -46,7 +52,9 @@ std::string place_axes(const Panel& panel, double picture_width, double picture_
 }
 
 double text_width_mm(const std::string& text, const Theme& theme) {
-  return kCharacterWidth * text_height_mm(theme) * static_cast<double>(characters(text));
+  double width = 0;
+  for (const char c : text) width += character_width(c);
+  return width * text_height_mm(theme);
 }
 
 double text_height_mm(const Theme& theme) { return theme.font_size_pt * kMmPerPoint; }
