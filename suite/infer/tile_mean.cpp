@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "suite/infer/tile_rows.h"
+
 namespace m3d {
 namespace {
 
@@ -22,20 +24,6 @@ struct Place {
   std::array<const double*, 3> share{};
 };
 
-constexpr std::int64_t kRowsAhead = 4;
-
-template <class T>
-void prefetch_row(const T* row, std::int64_t width) {
-  constexpr std::int64_t line = 64 / sizeof(T);
-  for (std::int64_t x = 0; x < width; x += line) __builtin_prefetch(row + x, 1);
-}
-
-template <class T>
-void add_row(T* mean, const T* logits, T row_share, const T* share, std::int64_t reached, std::int64_t width) {
-  for (std::int64_t x = 0; x < reached; ++x) mean[x] += row_share * share[x] * logits[x];
-  for (std::int64_t x = reached; x < width; ++x) mean[x] = row_share * share[x] * logits[x];
-}
-
 template <class T>
 void add_on_cpu(const at::Tensor& means, std::int64_t first_plane, const at::Tensor& logits, const Place& place) {
   const std::int64_t depth = logits.size(1), height = logits.size(2), width = logits.size(3);
@@ -47,14 +35,16 @@ void add_on_cpu(const at::Tensor& means, std::int64_t first_plane, const at::Ten
       const std::int64_t k = i / depth, z = i % depth;
       T* plane = to + k * means.stride(0) + (place.begin[0] - first_plane + z) * means.stride(1) +
                  place.begin[1] * means.stride(2) + place.begin[2];
-      for (std::int64_t y = 0; y < height; ++y) {
-        // Rows are short and far apart: no processor foresees where the next ones lie.
-        prefetch_row(plane + std::min(y + kRowsAhead, height - 1) * means.stride(2), width);
-        const bool known = z < place.reached[0] || y < place.reached[1];
-        add_row<T>(plane + y * means.stride(2), from + (i * height + y) * width,
-                   static_cast<T>(place.share[0][z] * place.share[1][y]), share.data(),
-                   known ? width : place.reached[2], width);
-      }
+      add_plane(TilePlane<T>{.logits = from + i * height * width,
+                             .means = plane,
+                             .stride = means.stride(2),
+                             .height = height,
+                             .width = width,
+                             .depth_share = place.share[0][z],
+                             .row_shares = place.share[1],
+                             .column_shares = share.data(),
+                             .known_rows = z < place.reached[0] ? height : place.reached[1],
+                             .known_columns = place.reached[2]});
     }
   });
 }

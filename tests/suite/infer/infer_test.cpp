@@ -67,6 +67,24 @@ TEST_CASE("mirroring averages the flipped answers", "[infer]") {
   CHECK(torch::equal(logits.flatten(), torch::tensor({2.f, 2.f})));
 }
 
+TEST_CASE("tiles are added product by product, whatever vectors the processor has", "[infer]") {
+  torch::manual_seed(2);
+  SlidingWindowOptions options = window({1, 1, 40});
+  options.overlap = 0.75;
+  options.gaussian = false;
+  const torch::Tensor image = torch::randn({1, 1, 1, 103});
+  const auto starts = tile_starts(103, 40, options.overlap);
+  torch::Tensor tiles = torch::zeros(103, torch::kDouble), expected = torch::zeros(103);
+  for (const std::int64_t start : starts) tiles.narrow(0, start, 40) += 1;
+  const torch::Tensor share = tiles.reciprocal().to(torch::kFloat);
+  for (const std::int64_t start : starts) {
+    const torch::Tensor logits = image.flatten().narrow(0, start, 40).sin();
+    expected.narrow(0, start, 40) += share.narrow(0, start, 40) * logits;  // rounded twice
+  }
+  const auto sine = [](const torch::Tensor& tile) { return tile.sin(); };
+  CHECK(torch::equal(predict_logits(sine, image, 1, options).flatten(), expected));
+}
+
 TEST_CASE("a prediction whose sums lie in a file has the bits of one in memory", "[infer]") {
   torch::manual_seed(3);
   const torch::Tensor kernel = torch::randn({5, 2, 3, 3, 3});
