@@ -258,17 +258,16 @@ void finish_run(RunConfig& run, const Plan& plan, const SuiteDataset& dataset, i
   if (plan.request.budget && run.skip_reason.empty()) match_budget(run, plan, dataset);
 }
 
-/// A setting that may name a file; its content then identifies the run.
+/// A setting that may name a file; its content then identifies the run, by the setting <key>_hash.
 struct FileSetting {
-  const char *section, *key, *hash_key;
+  const char *section, *key;
   const char* file;  // what the hash belongs to, for messages
   bool (*names_file)(const std::string& value);
 };
 
 constexpr FileSetting kFileSettings[] = {
-    {"train", "initial_weights", "initial_weights_hash", "train.initial_weights",
-     [](const std::string& value) { return !value.empty(); }},
-    {"data", "plan", "plan_hash", "a plans file as data.plan", is_plans_file},
+    {"train", "initial_weights", "train.initial_weights", [](const std::string& value) { return !value.empty(); }},
+    {"data", "plan", "a plans file as data.plan", is_plans_file},
 };
 
 /// Fills in the hash of the file that the setting names, or checks the one that is given. `hashes`: those of files
@@ -276,7 +275,8 @@ constexpr FileSetting kFileSettings[] = {
 void identify_file(Json& settings, const FileSetting& setting, std::map<std::string, std::string>& hashes) {
   Json& section = settings[setting.section];
   const std::string name = std::string("setting ") + setting.section + "." + setting.key;
-  const std::string file = section.at(setting.key), given = section.at(setting.hash_key);
+  const std::string hash_key = std::string(setting.key) + "_hash";
+  const std::string file = section.at(setting.key), given = section.at(hash_key);
   if (!setting.names_file(file)) {
     if (!given.empty()) throw UserError(name + "_hash is given without " + setting.file);
     return;
@@ -286,7 +286,7 @@ void identify_file(Json& settings, const FileSetting& setting, std::map<std::str
   if (is_new) hash->second = content_hash(read_file(file));
   if (!given.empty() && given != hash->second)
     throw UserError(name + ": " + file + " has the hash " + hash->second + ", not " + given);
-  section[setting.hash_key] = hash->second;
+  section[hash_key] = hash->second;
 }
 
 void identify_files(std::vector<RunConfig>& runs) {

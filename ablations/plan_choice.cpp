@@ -20,6 +20,11 @@ std::string text_of(const char* key, const Overrides& base, const Overrides& set
   return otherwise;
 }
 
+/// So that a run means the same wherever it is gone on with.
+std::string absolute_path(const std::string& path) {
+  return std::filesystem::absolute(path).lexically_normal().string();
+}
+
 }  // namespace
 
 bool is_plans_file(const std::string& plan) { return plan.ends_with(".json"); }
@@ -35,9 +40,8 @@ std::string resolved_plan(const std::string& plan, bool embedded, const std::str
 
 void choose_plan(Json& data, bool embedded) {
   const std::string plan = resolved_plan(data.at("plan"), embedded, "setting data.plan");
-  data["plan"] = is_plans_file(plan) ? std::filesystem::absolute(plan).lexically_normal().string() : plan;
-  for (Json& folder : data["previous_stage"])
-    folder = std::filesystem::absolute(folder.get<std::string>()).lexically_normal().string();
+  data["plan"] = is_plans_file(plan) ? absolute_path(plan) : plan;
+  for (Json& folder : data["previous_stage"]) folder = absolute_path(folder.get<std::string>());
   if (plan == "none" && data["batch_size"] == 0) data["batch_size"] = kUsualBatchSize;
 }
 

@@ -12,7 +12,8 @@ std::string resolved_plan(const std::string& plan, bool embedded, const std::str
 /// Whether a plan is a file rather than a name.
 bool is_plans_file(const std::string& plan);
 
-/// Resolves data.plan, and gives runs without a plan a batch size.
+/// Resolves data.plan, makes the paths in data.plan and data.previous_stage absolute, and gives runs without a plan a
+/// batch size.
 void choose_plan(Json& data, bool embedded);
 
 /// The options that a plans file gives to nnU-Net's own networks (stages, widths, kernels, strides); empty without a

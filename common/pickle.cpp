@@ -4,6 +4,7 @@
 #include <cstring>
 #include <map>
 #include <optional>
+#include <set>
 #include <stdexcept>
 
 namespace m3d {
@@ -37,30 +38,32 @@ std::vector<const PickleValue*> parts_of(const PickleValue& value) {
   return parts;
 }
 
+using ValueSet = std::set<const PickleValue*>;
+
 /// All values that `root` is made of; nothing where one of them contains itself. A walk to the depth, without
 /// recursion: pickles may be nested deeper than the stack.
-std::optional<std::map<const PickleValue*, bool>> values_within(const PickleValue& root) {
+std::optional<ValueSet> values_within(const PickleValue& root) {
   struct Step {
     const PickleValue* value;
     std::vector<const PickleValue*> left;
   };
-  std::map<const PickleValue*, bool> open;  // false: done
+  ValueSet found{&root}, open{&root};  // open: on the path to where the walk is
   std::vector<Step> path{{&root, parts_of(root)}};
-  open[&root] = true;
   while (!path.empty()) {
     Step& step = path.back();
     if (step.left.empty()) {
-      open[step.value] = false;
+      open.erase(step.value);
       path.pop_back();
       continue;
     }
     const PickleValue* const next = step.left.back();
     step.left.pop_back();
-    const auto [known, is_new] = open.try_emplace(next, true);
-    if (!is_new && known->second) return {};
-    if (is_new) path.push_back({next, parts_of(*next)});
+    if (open.contains(next)) return {};
+    if (!found.insert(next).second) continue;
+    open.insert(next);
+    path.push_back({next, parts_of(*next)});
   }
-  return open;
+  return found;
 }
 
 class Reader {
@@ -383,7 +386,7 @@ class Reader {
   std::vector<std::size_t> marks_;
   std::map<std::uint64_t, PicklePointer> memo_;
   std::vector<std::weak_ptr<PickleValue>> made_;
-  std::map<const PickleValue*, bool> result_;
+  ValueSet result_;
 };
 
 }  // namespace

@@ -80,6 +80,7 @@ class Converter {
                       ": an escape in this text is not read here; write the character itself");
     return node.Scalar();
   }
+
   Json convert_map(const YAML::Node& node, const std::string& pointer) {
     Json object = Json::object();
     for (const auto& entry : node) {

@@ -21,7 +21,7 @@ struct BloscLayout {
 /// KiB, chunks of at most 6 MiB, both in the proportions of the image and at most one and a half patches long.
 BloscLayout blosc_layout(const Shape4& shape, const std::array<std::int64_t, 3>& patch, std::int64_t bytes_per_value);
 
-/// Writes a file with LZ4HC, level 5, its bytes shuffled where that makes it smaller. Not atomic. Throws RunError.
+/// Writes a file with LZ4, level 5, its bytes shuffled where that makes it smaller. Not atomic. Throws RunError.
 void write_blosc(const std::filesystem::path& file, std::span<const float> values, const Shape4& shape,
                  const BloscLayout& layout);
 void write_blosc(const std::filesystem::path& file, std::span<const std::int16_t> values, const Shape4& shape,

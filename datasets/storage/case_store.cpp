@@ -10,6 +10,7 @@
 #include "common/error.h"
 #include "common/strict_yaml.h"
 #include "datasets/storage/blosc_array.h"
+#include "datasets/storage/read_box.h"
 
 namespace m3d {
 namespace fs = std::filesystem;
@@ -71,28 +72,11 @@ struct OpenCase {
   std::int64_t channels() const { return image.shape()[0]; }
 
   void read(const Shape3& begin, const Shape3& size, const PatchTarget& target) const {
-    read_array<float>(image, begin, size, target, target.image);
+    read_box<float>(image, begin, size, target, target.image);
     if (labels.type() == "<i2")
-      read_array<std::int16_t>(labels, begin, size, target, target.labels);
+      read_box<std::int16_t>(labels, begin, size, target, target.labels);
     else
-      read_array<std::int8_t>(labels, begin, size, target, target.labels);
-  }
-
- private:
-  template <class Stored, class T>
-  static void read_array(const BloscArray& array, const Shape3& begin, const Shape3& size, const PatchTarget& target,
-                         T* output) {
-    const Shape4 from{0, begin[0], begin[1], begin[2]}, box{array.shape()[0], size[0], size[1], size[2]};
-    const auto& [depth, height, width] = target.shape;
-    T* first = output + (target.offset[0] * height + target.offset[1]) * width + target.offset[2];
-    if (std::is_same_v<Stored, T> && size == target.shape) return array.read(from, box, first);
-    const auto values = std::make_unique_for_overwrite<Stored[]>(static_cast<std::size_t>(box[0] * voxel_count(size)));
-    array.read(from, box, values.get());
-    const Stored* next = values.get();
-    for (std::int64_t c = 0; c < box[0]; ++c)
-      for (std::int64_t z = 0; z < size[0]; ++z)
-        for (std::int64_t y = 0; y < size[1]; ++y, next += size[2])
-          std::copy(next, next + size[2], first + ((c * depth + z) * height + y) * width);
+      read_box<std::int8_t>(labels, begin, size, target, target.labels);
   }
 };
 

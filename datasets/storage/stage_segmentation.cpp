@@ -6,6 +6,7 @@
 #include "common/atomic_file.h"
 #include "common/error.h"
 #include "datasets/storage/blosc_array.h"
+#include "datasets/storage/read_box.h"
 
 namespace m3d {
 namespace fs = std::filesystem;
@@ -23,20 +24,6 @@ void write_as(const fs::path& file, std::span<const std::int16_t> labels, const 
   write_atomically(file, [&](const fs::path& temporary) {
     write_blosc_volume(temporary, std::span<const Stored>(values), extent, layout);
   });
-}
-
-template <class Stored>
-void read_as(const BloscArray& array, const Shape3& begin, const Shape3& size, const PatchTarget& target) {
-  std::vector<Stored> values(static_cast<std::size_t>(voxel_count(size)));
-  array.read({0, begin[0], begin[1], begin[2]}, {1, size[0], size[1], size[2]}, values.data());
-  const auto& [depth, height, width] = target.shape;
-  const Stored* next = values.data();
-  for (std::int64_t z = 0; z < size[0]; ++z)
-    for (std::int64_t y = 0; y < size[1]; ++y, next += size[2])
-      std::transform(
-          next, next + size[2],
-          target.previous + ((target.offset[0] + z) * height + target.offset[1] + y) * width + target.offset[2],
-          [](Stored value) { return static_cast<std::int16_t>(value); });
 }
 
 class CascadeSource : public PatchSource {
@@ -79,8 +66,8 @@ StageSegmentation::StageSegmentation(fs::path file) : file_(std::move(file)) {
 
 void StageSegmentation::read(const Shape3& begin, const Shape3& size, const PatchTarget& target) const {
   const BloscArray array(file_);
-  array.type() == "|u1" ? read_as<std::uint8_t>(array, begin, size, target)
-                        : read_as<std::uint16_t>(array, begin, size, target);
+  array.type() == "|u1" ? read_box<std::uint8_t>(array, begin, size, target, target.previous)
+                        : read_box<std::uint16_t>(array, begin, size, target, target.previous);
 }
 
 std::vector<std::int16_t> StageSegmentation::whole() const {

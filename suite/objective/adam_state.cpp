@@ -13,10 +13,4 @@ torch::optim::AdamWParamState& adam_state(torch::optim::Optimizer& optimiser, co
   return static_cast<torch::optim::AdamWParamState&>(*entry);
 }
 
-torch::Tensor loss_of(const torch::optim::Optimizer::LossClosure& closure) {
-  if (!closure) return {};
-  const torch::AutoGradMode with_gradient(true);
-  return closure();
-}
-
 }  // namespace m3d

@@ -7,7 +7,4 @@ namespace m3d {
 /// The state of one parameter of `optimiser`; its averages are zero before the first step.
 torch::optim::AdamWParamState& adam_state(torch::optim::Optimizer& optimiser, const torch::Tensor& parameter);
 
-/// Calls the closure, where there is one, with gradients on, and returns its loss.
-torch::Tensor loss_of(const torch::optim::Optimizer::LossClosure& closure);
-
 }  // namespace m3d

@@ -1,6 +1,7 @@
 #include "suite/objective/fused_optimisers.h"
 
 #include "suite/objective/adam_state.h"
+#include "suite/objective/optimiser_step.h"
 
 namespace m3d {
 namespace {
@@ -31,24 +32,27 @@ FusedAdam::FusedAdam(std::vector<torch::Tensor> parameters, torch::optim::AdamWO
     : torch::optim::AdamW(std::move(parameters), std::move(options)), weight_decay_(weight_decay) {}
 
 torch::Tensor FusedAdam::step(LossClosure closure) {
-  const torch::NoGradGuard no_gradient;
-  torch::Tensor loss = loss_of(closure);
-  for (auto& group : param_groups_) update(group);
-  return loss;
+  return step_of_groups(param_groups_, closure, [this](auto& options, const Tensors& parameters) {
+    update(static_cast<const torch::optim::AdamWOptions&>(options), parameters);
+  });
 }
 
-void FusedAdam::update(torch::optim::OptimizerParamGroup& group) {
-  const auto& options = static_cast<const torch::optim::AdamWOptions&>(group.options());
+void FusedAdam::update(const torch::optim::AdamWOptions& options, const Tensors& parameters) {
   Updates updates;
   Tensors averages, squared_averages, steps;
-  for (const torch::Tensor& parameter : group.params()) {
-    if (!parameter.grad().defined()) continue;
+  std::int64_t last_step = 0;  // parameters at the same step share its tensor, which the kernel reads alone
+  for (const torch::Tensor& parameter : parameters) {
     torch::optim::AdamWParamState& state = adam_state(*this, parameter);
     state.step(state.step() + 1);
     updates.add(parameter);
     averages.push_back(state.exp_avg());
     squared_averages.push_back(state.exp_avg_sq());
-    steps.push_back(torch::full({}, static_cast<double>(state.step()), parameter.options().dtype(torch::kFloat)));
+    if (state.step() == last_step) {
+      steps.push_back(steps.back());
+    } else {
+      last_step = state.step();
+      steps.push_back(torch::full({}, static_cast<double>(last_step), parameter.options().dtype(torch::kFloat)));
+    }
   }
   if (updates.nothing_to_compute()) return;
   const auto [beta1, beta2] = options.betas();
@@ -62,18 +66,15 @@ void FusedAdam::update(torch::optim::OptimizerParamGroup& group) {
 }
 
 torch::Tensor FusedSgd::step(LossClosure closure) {
-  const torch::NoGradGuard no_gradient;
-  torch::Tensor loss = loss_of(closure);
-  for (auto& group : param_groups_) update(group);
-  return loss;
+  return step_of_groups(param_groups_, closure, [this](auto& options, const Tensors& parameters) {
+    update(static_cast<const torch::optim::SGDOptions&>(options), parameters);
+  });
 }
 
-void FusedSgd::update(torch::optim::OptimizerParamGroup& group) {
-  const auto& options = static_cast<const torch::optim::SGDOptions&>(group.options());
+void FusedSgd::update(const torch::optim::SGDOptions& options, const Tensors& parameters) {
   Updates first, later;  // the first step fills a parameter's momentum
   Tensors first_momenta, later_momenta;
-  for (const torch::Tensor& parameter : group.params()) {
-    if (!parameter.grad().defined()) continue;
+  for (const torch::Tensor& parameter : parameters) {
     if (options.momentum() == 0) {
       later.add(parameter);
       continue;

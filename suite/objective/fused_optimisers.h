@@ -14,7 +14,7 @@ class FusedAdam : public torch::optim::AdamW {
   torch::Tensor step(LossClosure closure = nullptr) override;
 
  private:
-  void update(torch::optim::OptimizerParamGroup& group);
+  void update(const torch::optim::AdamWOptions& options, const std::vector<torch::Tensor>& parameters);
   WeightDecay weight_decay_;
 };
 
@@ -25,7 +25,7 @@ class FusedSgd : public torch::optim::SGD {
   torch::Tensor step(LossClosure closure = nullptr) override;
 
  private:
-  void update(torch::optim::OptimizerParamGroup& group);
+  void update(const torch::optim::SGDOptions& options, const std::vector<torch::Tensor>& parameters);
 };
 
 }  // namespace m3d

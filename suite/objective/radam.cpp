@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "suite/objective/adam_state.h"
+#include "suite/objective/optimiser_step.h"
 
 namespace m3d {
 namespace {
@@ -22,14 +23,10 @@ RAdam::RAdam(std::vector<torch::Tensor> parameters, torch::optim::AdamWOptions o
     : torch::optim::AdamW(std::move(parameters), std::move(options)) {}
 
 torch::Tensor RAdam::step(LossClosure closure) {
-  const torch::NoGradGuard no_gradient;
-  torch::Tensor loss = loss_of(closure);
-  for (auto& group : param_groups_) {
-    const auto& options = static_cast<const torch::optim::AdamWOptions&>(group.options());
-    for (torch::Tensor& parameter : group.params())
-      if (parameter.grad().defined()) update(parameter, options);
-  }
-  return loss;
+  return step_of_groups(param_groups_, closure, [this](auto& options, auto& parameters) {
+    for (torch::Tensor& parameter : parameters)
+      update(parameter, static_cast<const torch::optim::AdamWOptions&>(options));
+  });
 }
 
 void RAdam::update(torch::Tensor& parameter, const torch::optim::AdamWOptions& options) {

@@ -12,14 +12,11 @@
 namespace m3d {
 namespace {
 
-namespace fs = std::filesystem;
+using namespace small_world;
 using Catch::Matchers::Contains;
-using small_world::config;
-using small_world::execute;
-using small_world::json_in;
 
 /// The balls, and a plan whose first stage sees every second voxel.
-class CascadeWorld : public small_world::World {
+class CascadeWorld : public World {
  public:
   CascadeWorld() : World(1.6), dataset(open_dataset("Dataset990_Balls", {root / "raw", {}})) {
     Json plans = dataset_plans(dataset, Planner::plain, {}).json();

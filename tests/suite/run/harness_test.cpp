@@ -10,11 +10,8 @@
 namespace m3d {
 namespace {
 
-namespace fs = std::filesystem;
+using namespace small_world;
 using Catch::Matchers::Contains;
-using small_world::config;
-using small_world::execute;
-using small_world::json_in;
 
 std::vector<RunState> states(const std::vector<RunConfig>& configs, const HarnessOptions& options) {
   std::vector<RunState> result;
@@ -23,7 +20,7 @@ std::vector<RunState> states(const std::vector<RunConfig>& configs, const Harnes
 }
 
 TEST_CASE("A suite is run, recorded as DESIGN.md says, and never repeated") {
-  const small_world::World world;
+  const World world;
   const std::vector<RunConfig> configs{config(0), config(1)};
   const auto planned = plan_runs(configs, world.options(), true);
   CHECK(planned[0].state == RunState::fresh);
@@ -67,7 +64,7 @@ TEST_CASE("A suite is run, recorded as DESIGN.md says, and never repeated") {
 }
 
 TEST_CASE("A run that lost its record goes on from its checkpoint to the same result") {
-  const small_world::World world;
+  const World world;
   const fs::path folder = run_folder_of(config(0), world.options().output);
   execute({config(0)}, world.options());
   const Json metrics = json_in(folder / "record.json")["metrics"];
@@ -80,7 +77,7 @@ TEST_CASE("A run that lost its record goes on from its checkpoint to the same re
 }
 
 TEST_CASE("A record damaged by hand is reported, left alone, and repeated with --fresh") {
-  const small_world::World world;
+  const World world;
   const std::vector<RunConfig> configs{config(0), config(1)};
   execute(configs, world.options());
   const fs::path file = run_folder_of(configs[0], world.options().output) / "record.json";
@@ -104,7 +101,7 @@ TEST_CASE("A record damaged by hand is reported, left alone, and repeated with -
 }
 
 TEST_CASE("Voxels with an ignore label count nowhere in a run") {
-  const small_world::World world;
+  const World world;
   const fs::path raw = world.root / "raw" / "Dataset990_Balls";
   const bool regions = GENERATE(false, true);
   write_atomically(raw / "dataset.json",
@@ -128,7 +125,7 @@ TEST_CASE("Voxels with an ignore label count nowhere in a run") {
 }
 
 TEST_CASE("A run that memory does not suffice for is not tried, and its record says what it needs") {
-  const small_world::World world;
+  const World world;
   RunConfig small = config(0);
   small.settings["train"]["memory_limit_gib"] = 1e-6;
   CHECK(small.hash() == config(0).hash());  // how much memory there is does not change a result
@@ -144,7 +141,7 @@ TEST_CASE("A run that memory does not suffice for is not tried, and its record s
 }
 
 TEST_CASE("A run that diverges leaves a record that names the module; the others go on and it is tried again") {
-  const small_world::World world;
+  const World world;
   const std::vector<RunConfig> configs{config(0, {{"train.learning_rate", 1e30}, {"train.gradient_clip", 0}}),
                                        config(1)};
   const SuiteOutcome outcome = execute(configs, world.options());
@@ -163,7 +160,7 @@ TEST_CASE("A run that diverges leaves a record that names the module; the others
 }
 
 TEST_CASE("Where nothing is trained no training time is measured") {
-  const small_world::World world;
+  const World world;
   const RunConfig untrained = config(0, {{"train.epochs", 0}});
   REQUIRE(execute({untrained}, world.options()).done == 1);
   const Json profile = json_in(run_folder_of(untrained, world.options().output) / "record.json")["profile"];
@@ -172,7 +169,7 @@ TEST_CASE("Where nothing is trained no training time is measured") {
 }
 
 TEST_CASE("Excluded runs are counted, with their reason") {
-  const small_world::World world;
+  const World world;
   RunConfig excluded = config(0);
   excluded.skip_reason = "too large";
   CHECK(plan_runs({excluded}, world.options(), true)[0].reason == "too large");
@@ -180,7 +177,7 @@ TEST_CASE("Excluded runs are counted, with their reason") {
 }
 
 TEST_CASE("What cannot be is refused before anything is written") {
-  const small_world::World world;
+  const World world;
   RunConfig broken = config(1, {{"infer.checkpoint", "best"}, {"train.validation_iterations", 0}});
   CHECK_THROWS_WITH(execute({config(0), broken}, world.options()), Contains("infer.checkpoint"));
   RunConfig precise = config(1);
@@ -192,13 +189,13 @@ TEST_CASE("What cannot be is refused before anything is written") {
 }
 
 TEST_CASE("The second writer of a run folder is told who holds it") {
-  const small_world::World world;
+  const World world;
   const FolderLock lock(run_folder_of(config(0), world.options().output));
   CHECK_THROWS_WITH(execute({config(0)}, world.options()), Contains("in use by process " + std::to_string(getpid())));
 }
 
 TEST_CASE("A finished run segments new images as it did its validation cases") {
-  const small_world::World world;
+  const World world;
   execute({config(0, {{"data.max_classes", 1}})}, world.options());
   const fs::path run = run_folder_of(config(0, {{"data.max_classes", 1}}), world.options().output);
   const fs::path input = world.root / "raw" / "Dataset990_Balls" / "imagesTr", output = world.root / "predicted";
@@ -217,7 +214,7 @@ TEST_CASE("A finished run segments new images as it did its validation cases") {
 }
 
 TEST_CASE("Runs that differ in their seed are an ensemble by the mean of their logits") {
-  const small_world::World world;
+  const World world;
   execute({config(0), config(1)}, world.options());
   std::vector<fs::path> runs;
   for (const std::uint64_t seed : {0, 1}) runs.push_back(run_folder_of(config(seed), world.options().output));
@@ -242,7 +239,7 @@ TEST_CASE("Runs that differ in their seed are an ensemble by the mean of their l
 }
 
 TEST_CASE("Saved probabilities of several predictions are averaged, as nnU-Net's ensembles") {
-  const small_world::World world;
+  const World world;
   execute({config(0), config(1)}, world.options());
   const fs::path input = world.root / "raw" / "Dataset990_Balls" / "imagesTr";
   std::vector<fs::path> folders;
@@ -266,7 +263,7 @@ TEST_CASE("Saved probabilities of several predictions are averaged, as nnU-Net's
 }
 
 TEST_CASE("Without data.patch the patch follows from the median shape") {
-  const small_world::World world;
+  const World world;
   const Dataset dataset = open_dataset("Dataset990_Balls", {world.root / "raw", {}});
   DataSettings settings;
   const NetworkInput input = network_request(config(0), settings, dataset, {"case_1", "case_2"}, {}).input;

@@ -12,10 +12,8 @@
 namespace m3d {
 namespace {
 
-namespace fs = std::filesystem;
+using namespace small_world;
 using Catch::Matchers::Contains;
-using small_world::config;
-using small_world::json_in;
 
 constexpr double kOtherSpacing = 1.6;
 
@@ -29,9 +27,7 @@ SuiteOutcome execute(const RunConfig& run, const HarnessOptions& options) {
   return small_world::execute({run}, options);
 }
 
-fs::path preprocessed(const small_world::World& world) {
-  return preprocessed_folder(world.root / "raw" / "Dataset990_Balls");
-}
+fs::path preprocessed(const World& world) { return preprocessed_folder(world.root / "raw" / "Dataset990_Balls"); }
 
 void change_json(const fs::path& file, const std::function<void(Json&)>& change) {
   Json json = json_in(file);
@@ -56,7 +52,7 @@ void forget_result(const fs::path& run) {
 }
 
 TEST_CASE("A run by a plan trains on preprocessed cases and predicts in the files' geometry") {
-  const small_world::World world(kOtherSpacing);
+  const World world(kOtherSpacing);
   REQUIRE(execute(planned(), world.options()).done == 1);
   const fs::path folder = preprocessed(world), run = run_folder_of(planned(), world.options().output);
   for (const char* file : {"dataset.json", "dataset_fingerprint.json", "nnUNetPlans.json", "splits_final.json",
@@ -131,7 +127,7 @@ TEST_CASE("A run by a plan trains on preprocessed cases and predicts in the file
 }
 
 TEST_CASE("A killed preprocessing is taken up, and equal runs follow") {
-  const small_world::World world(kOtherSpacing);
+  const World world(kOtherSpacing);
   REQUIRE(execute(planned(), world.options()).done == 1);
   const fs::path run = run_folder_of(planned(), world.options().output);
   const Json metrics = json_in(run / "record.json")["metrics"];
@@ -144,7 +140,7 @@ TEST_CASE("A killed preprocessing is taken up, and equal runs follow") {
 }
 
 TEST_CASE("A plans file gives the patch, the batch size and the spacing") {
-  const small_world::World world(kOtherSpacing);
+  const World world(kOtherSpacing);
   const Dataset dataset = open_dataset("Dataset990_Balls", {world.root / "raw", {}});
   const fs::path file = world.root / "plans.json";
   write_atomically(file, dataset_plans(dataset, Planner::plain, {}).json().dump());
@@ -170,7 +166,7 @@ TEST_CASE("A plans file gives the patch, the batch size and the spacing") {
 }
 
 TEST_CASE("Configurations that a run cannot go by are refused before anything is written") {
-  const small_world::World world;
+  const World world;
   CHECK_THROWS_WITH(execute(planned({{"data.configuration", "3d_fulres"}}), world.options()), Contains("3d_fullres"));
   CHECK_THROWS_WITH(execute(planned({{"data.configuration", "2d"}, {"data.patch", Json::array()}}), world.options()),
                     Contains("slice by slice") && Contains("toy"));
@@ -179,7 +175,7 @@ TEST_CASE("Configurations that a run cannot go by are refused before anything is
 }
 
 TEST_CASE("nnU-Net's networks get the stages that it plans for the spacing") {
-  const small_world::World world;
+  const World world;
   const Dataset dataset = open_dataset("Dataset990_Balls", {world.root / "raw", {}});
   RunPlan plan(dataset_plans(dataset, Planner::plain, {}), "3d_fullres");
   plan.configuration.spacing = {5, 1, 1};
