@@ -1,7 +1,9 @@
 #include "common/pickle.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <set>
@@ -390,6 +392,22 @@ class Reader {
 };
 
 }  // namespace
+
+PickleValue::~PickleValue() {
+  std::vector<PicklePointer> left;
+  const auto take_parts = [&left](PickleValue& value) {
+    std::move(value.items.begin(), value.items.end(), std::back_inserter(left));
+    for (auto& [key, entry] : value.entries) left.push_back(std::move(key)), left.push_back(std::move(entry));
+    if (value.state) left.push_back(std::move(value.state));
+    value.items.clear(), value.entries.clear();
+  };
+  take_parts(*this);
+  while (!left.empty()) {
+    const PicklePointer last = std::move(left.back());
+    left.pop_back();
+    if (last.use_count() == 1) take_parts(*last);
+  }
+}
 
 void damaged_pickle(const std::string& why) { throw std::runtime_error("its pickle is damaged: " + why); }
 

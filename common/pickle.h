@@ -27,6 +27,12 @@ struct PickleValue {
   std::vector<std::pair<PicklePointer, PicklePointer>> entries;
   PicklePointer state;
   std::any object;
+
+  PickleValue() = default;
+  /// Values may be nested deeper than the stack, which their members' own destructors would descend.
+  ~PickleValue();
+  PickleValue(const PickleValue&) = delete;
+  PickleValue& operator=(const PickleValue&) = delete;
 };
 
 /// What a file format reads more into. Either may be empty.

@@ -7,7 +7,9 @@
 #include <array>
 #include <cmath>
 #include <fstream>
+#include <iterator>
 #include <map>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -103,6 +105,26 @@ std::string tag(itk::GDCMImageIO& reader, const char* name) {
   return value;
 }
 
+/// The numbers of a tag, which have a backslash between them.
+std::vector<double> numbers(itk::GDCMImageIO& reader, const char* name) {
+  std::string text = tag(reader, name);
+  std::replace(text.begin(), text.end(), '\\', ' ');
+  std::istringstream stream(text);
+  return {std::istream_iterator<double>(stream), {}};
+}
+
+/// GDCM takes 1 mm for a spacing that cannot be, and the axes of the body for directions that are none, with a line on
+/// the terminal.
+void require_own_geometry(const Slice& slice, itk::GDCMImageIO& reader) {
+  require_spacing(slice.file, numbers(reader, "0028|0030"));
+  const std::vector<double> axes = numbers(reader, "0020|0037");
+  for (std::size_t i = 0; i < axes.size(); ++i)
+    if (!(std::abs(axes[i] - slice.direction[3 * (i % 3) + i / 3 % 2]) <= kSame))
+      throw UserError(slice.file.string() +
+                      ": its axes (tag 0020,0037) are not at right angles or not of length 1; copy the file again, or "
+                      "resample the series to a right-angled grid");
+}
+
 Slice slice_of(const fs::path& file) {
   require_whole(file);
   return with_reader(file, [&](itk::GDCMImageIO& reader) {
@@ -125,6 +147,7 @@ Slice slice_of(const fs::path& file) {
     if (checked_voxels(file, slice.sizes) > fs::file_size(file) * kLargestGain)
       throw UserError(file.string() + ": announces more voxels than a file of its size can hold; copy it again");
     require_spacing(file, slice.spacing);
+    require_own_geometry(slice, reader);
     const Vector3 normal = slice.normal();
     for (std::size_t i = 0; i < 3; ++i) slice.along += normal[i] * slice.origin[i];
     return slice;

@@ -188,7 +188,6 @@ NiftiHeader read_nifti_header(ByteStream& stream) {
   header.unit_mm =
       millimetres(header.version == 1 ? fields.get<std::int8_t>(at.units) : fields.get<std::int32_t>(at.units));
   read_orientation(fields, at, header);
-  require_spacing(file, std::span(header.spacing).first(std::min<std::size_t>(header.sizes.size(), 3)));
   if (header.sizes.size() == 2) header.spacing[2] = 1;
   return header;
 }

@@ -29,7 +29,7 @@ struct NiftiHeader {
 };
 
 /// Reads and checks the header, leaving `stream` behind it. Throws UserError naming the file for anything that is no
-/// NIfTI image of scalar voxels with sound sizes and spacings.
+/// NIfTI image of scalar voxels with sound sizes.
 NiftiHeader read_nifti_header(ByteStream& stream);
 
 }  // namespace m3d

@@ -3,6 +3,7 @@
 #include <b2nd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <fstream>
 #include <string>
 #include <vector>
@@ -117,6 +118,29 @@ std::int64_t length_in_header(const std::filesystem::path& file) {
   return length;
 }
 
+/// Whether the sizes in the file's header are possible and are those of as many chunks as it has: the library divides
+/// by them, and readers allocate by them.
+bool has_sound_sizes(blosc2_schunk* chunks) {
+  std::uint8_t* content = nullptr;
+  std::int32_t length = 0;
+  if (blosc2_meta_get(chunks, "b2nd", &content, &length) < 0) return false;
+  const std::unique_ptr<std::uint8_t, decltype(&std::free)> owner(content, std::free);
+  std::int8_t axes = 0;
+  std::array<std::int64_t, B2ND_MAX_DIM> shape{};
+  std::array<std::int32_t, B2ND_MAX_DIM> chunk{}, block{};
+  if (b2nd_deserialize_meta(content, length, &axes, shape.data(), chunk.data(), block.data(), nullptr, nullptr) < 0)
+    return false;
+  std::int64_t chunk_bytes = chunks->typesize, count = 1;
+  for (std::size_t i = 0; i < static_cast<std::size_t>(axes); ++i) {
+    if (shape[i] < 1 || block[i] < 1 || chunk[i] < block[i]) return false;
+    const std::int64_t blocks = (std::int64_t{chunk[i]} + block[i] - 1) / block[i];
+    if (__builtin_mul_overflow(chunk_bytes, blocks * block[i], &chunk_bytes) ||
+        __builtin_mul_overflow(count, (shape[i] - 1) / chunk[i] + 1, &count))
+      return false;
+  }
+  return chunk_bytes == chunks->chunksize && count == chunks->nchunks;
+}
+
 }  // namespace
 
 void write_blosc(const std::filesystem::path& file, std::span<const float> values, const Shape4& shape,
@@ -156,7 +180,7 @@ BloscArray::BloscArray(const std::filesystem::path& file) : file_(file), handle_
   blosc2_schunk* chunks = blosc2_schunk_open_udio(file.c_str(), &handle_->io);
   b2nd_array_t* array = nullptr;
   if (chunks == nullptr) throw RunError(file.string() + ": not a readable .b2nd file");
-  const int code = b2nd_from_schunk(chunks, &array);
+  const int code = has_sound_sizes(chunks) ? b2nd_from_schunk(chunks, &array) : BLOSC2_ERROR_DATA;
   if (code < 0) blosc2_schunk_free(chunks);
   require(code, file, "read it as an array");
   handle_->array.reset(array);
@@ -166,6 +190,9 @@ BloscArray::BloscArray(const std::filesystem::path& file) : file_(file), handle_
   shape_[0] = 1;
   std::copy(array->shape, array->shape + axes_, shape_.end() - array->ndim);
   type_ = array->dtype != nullptr ? array->dtype : "";
+  if (!type_.ends_with(std::to_string(array->sc->typesize)))
+    throw RunError(file.string() + ": its values of the type '" + type_ + "' have " +
+                   std::to_string(array->sc->typesize) + " bytes: damaged; prepare the case again");
 }
 
 BloscArray::~BloscArray() = default;

@@ -36,7 +36,8 @@ void write_blosc_volume(const std::filesystem::path& file, std::span<const std::
 /// A file opened for reading (mapped into memory). One thread at a time.
 class BloscArray {
  public:
-  /// Throws RunError naming the file: missing, cut off, no .b2nd, neither [C, D, H, W] nor [D, H, W].
+  /// Throws RunError naming the file: missing, cut off, no .b2nd, sizes that are not those of its chunks, neither
+  /// [C, D, H, W] nor [D, H, W].
   explicit BloscArray(const std::filesystem::path& file);
   ~BloscArray();
   BloscArray(const BloscArray&) = delete;

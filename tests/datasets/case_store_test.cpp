@@ -241,6 +241,62 @@ TEST_CASE("what a killed process left is not taken for a case", "[case_store]") 
   CHECK(CaseStore(cases).load("a", {}).image == one.image);
 }
 
+TEST_CASE("a .b2nd file that is another array than it should be is refused by name", "[case_store]") {
+  const test::TemporaryFolder folder;
+  const fs::path cases = folder.path / "cases";
+  const CaseWriter writer(cases, "plan", {4, 4, 4});
+  for (const char* id : {"a", "b"}) {
+    const PreparedCase one = random_case(id, {9, 9, *id == 'a' ? 9 : 8}, 1);
+    writer.write(one, properties_of(one));
+  }
+  const auto replace = [&](const char* file, const std::string& content) {
+    write_atomically(cases / file, std::string_view(content));
+  };
+  const std::string whole = read_file(cases / "a.b2nd");
+  const auto error = [&] {
+    try {
+      CaseStore(cases).load("a", {});
+    } catch (const RunError& failure) {
+      return std::string(failure.what());
+    }
+    return std::string();
+  };
+  SECTION("another file") {
+    replace("a.b2nd", std::string(500, 'x'));
+    CHECK_THAT(error(), Contains("a.b2nd: not a .b2nd file"));
+  }
+  SECTION("labels in the place of the image") {
+    replace("a.b2nd", read_file(cases / "a_seg.b2nd"));
+    CHECK_THAT(error(), Contains("a.b2nd: has values of the type '<i2'; expected '<f4'"));
+  }
+  SECTION("labels of another case") {
+    replace("a_seg.b2nd", read_file(cases / "b_seg.b2nd"));
+    CHECK_THAT(error(), Contains("a_seg.b2nd: its shape is not that of"));
+  }
+  SECTION("two axes") {
+    const BloscLayout layout = blosc_layout({1, 9, 9, 9}, {4, 4, 4}, 2);
+    write_blosc_volume(cases / "a_seg.b2nd", std::vector<std::uint16_t>(729), {1, 9, 9, 9}, layout);
+    CHECK_THAT(error(), Contains("a_seg.b2nd: has values of the type '<u2'"));
+    replace("a.b2nd", read_file(fs::path(M3D_SOURCE_DIR) / "tests/data/two_axes.b2nd"));
+    CHECK_THAT(error(), Contains("a.b2nd: expected four dimensions"));
+  }
+  SECTION("sizes that are not those of its chunks") {
+    const std::size_t shape = whole.find("b2nd") + 21;  // 64 bits each, then chunk and block of 32, big-endian
+    REQUIRE(whole.substr(shape, 9) == std::string("\xd3\0\0\0\0\0\0\0\1", 9));
+    const std::size_t chunk = shape + 4 * 9 + 1, block = chunk + 4 * 5 + 1;
+    const auto with = [&](std::size_t at, std::string_view bytes) {
+      replace("a.b2nd", std::string(whole).replace(at, bytes.size(), bytes));
+      return error();
+    };
+    CHECK_THAT(with(shape + 12, {"\1", 1}), Contains("a.b2nd: cannot read it as an array"));    // 2⁴⁰ slices
+    CHECK_THAT(with(shape + 10, {"\xff", 1}), Contains("a.b2nd: cannot read it as an array"));  // below 0
+    CHECK_THAT(with(chunk + 5, {"\xd2\0\0\0\0", 5}), Contains("a.b2nd: cannot read it as an array"));
+    CHECK_THAT(with(block + 5, {"\xd2\0\0\0\0", 5}), Contains("a.b2nd: cannot read it as an array"));
+    CHECK_THAT(with(whole.find("<f4"), "<f8"), Contains("a.b2nd: its values of the type '<f8' have 4 bytes"));
+  }
+  CHECK(!is_complete_case(cases, "a"));
+}
+
 TEST_CASE("a disk that fills up leaves no case that looks whole, and writing goes on afterwards", "[case_store]") {
   const test::TemporaryFolder folder;
   const fs::path cases = folder.path / "cases";
@@ -266,6 +322,29 @@ TEST_CASE("damaged properties are refused with the file's name", "[case_store]")
   }
   write_atomically(file, std::string_view(whole));
   CHECK_THROWS_WITH(read_case_properties(file, {5, 9, 6}), Contains("outside the case"));
+  const fs::path ours = folder.path / "ours.pkl";
+  const PreparedCase one = random_case("a", {5, 9, 7}, 1);
+  write_case_properties(ours, properties_of(one), one.shape);
+  const std::string written = read_file(ours);
+  const auto sizes = [](char rows, char columns) {  // of an array, as ours are written
+    std::string text("(\x8a\x08?\0\0\0\0\0\0\0\x8a\x08?\0\0\0\0\0\0\0t", 22);
+    text[3] = rows, text[13] = columns;
+    return text;
+  };
+  const std::size_t place = written.find(sizes(3, 4));
+  REQUIRE(place != std::string::npos);
+  const auto error_with = [&](char rows, char columns) {
+    write_atomically(ours, std::string(written).replace(place, 22, sizes(rows, columns)));
+    CHECK_THROWS_WITH(read_case_properties(ours, one.shape), Contains("ours.pkl"));
+    try {
+      read_case_properties(ours, one.shape);
+    } catch (const RunError& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  CHECK_THAT(error_with(4, 3), Contains("not [N, 4]"));
+  CHECK_THAT(error_with(4, 4), Contains("do not fit its bytes"));
   for (std::size_t i = 2; i < whole.size(); ++i) {  // any single wrong byte: read or refused, nothing else
     std::string damaged = whole;
     damaged[i] = static_cast<char>(damaged[i] ^ 0x55);

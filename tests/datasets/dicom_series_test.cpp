@@ -33,7 +33,7 @@ const std::string kSeries = "1.2.826.0.1.3680043.2.1125.8";
 
 TEST_CASE("a series is put in order by position; other files in its folder do not matter") {
   const Series series;
-  write_atomically(series.path / "notes.txt", std::string_view("scanned on a Monday"));
+  write_atomically(series.path / "notes.txt", std::string_view("scanned on a Monday" + std::string(200, '.')));
   const ImageF image = read_image(series.path);
   CHECK(image.shape() == Shape3{4, 4, 5});
   for (std::int64_t z = 0; z < 4; ++z) CHECK(image.at(z, 0, 0) == static_cast<float>(13 * z));  // stored 1024 higher
@@ -67,6 +67,33 @@ TEST_CASE("mixed series, gaps, duplicates and unlike slices are refused by name"
     series.replace(2, ".5\\.75", ".5\\.85");
     CHECK_THAT(series.error(), Contains("slice3.dcm and slice2.dcm differ in voxel spacing") ||
                                    Contains("slice2.dcm differ in voxel spacing"));
+  }
+  SECTION("a voxel spacing of zero") {
+    const Series series;
+    for (int i = 0; i < 4; ++i) series.replace(i, ".5\\.75", ".0\\.75");
+    CHECK_THAT(series.error(), Contains("spacing"));
+  }
+  SECTION("axes that are not at right angles") {
+    const Series series;
+    for (int i = 0; i < 4; ++i) series.replace(i, "-.354694047", "+.354694047");
+    CHECK_THAT(series.error(), Contains("right angles"));
+  }
+  SECTION("more voxels than the file can hold") {
+    const Series series;
+    series.replace(1, {"(\0\x10\0\x02\0\0\0\4\0", 10}, {"(\0\x10\0\x02\0\0\0\xff\xff", 10});
+    series.replace(1, {"(\0\x11\0\x02\0\0\0\5\0", 10}, {"(\0\x11\0\x02\0\0\0\xff\xff", 10});
+    CHECK_THAT(series.error(), Contains("slice1.dcm") && Contains("more voxels than"));
+  }
+  SECTION("colours") {
+    const Series series;
+    series.replace(1, {"(\0\x02\0\x02\0\0\0\1\0", 10}, {"(\0\x02\0\x02\0\0\0\3\0", 10});
+    series.replace(1, "MONOCHROME2 ", "RGB         ");
+    CHECK_THAT(series.error(), Contains("slice1.dcm") && Contains("one value a voxel"));
+  }
+  SECTION("another format") {
+    const Series series;
+    write_atomically(series.slice(1), std::string_view(std::string(1000, 'x')));
+    CHECK_THAT(series.error(), Contains("slice1.dcm: not a DICOM file"));
   }
   SECTION("no slices") {
     const Series series;

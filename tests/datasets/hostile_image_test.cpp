@@ -1,5 +1,4 @@
 // Files that lie, break off, or are no files: each is refused with a message, quickly, and without taking much memory.
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -8,6 +7,7 @@
 #include <cstring>
 #include <limits>
 
+#include "common/random.h"
 #include "datasets/images/image.h"
 #include "tests/catch.h"
 #include "tests/datasets/small_dataset.h"
@@ -21,12 +21,13 @@ namespace {
 
 constexpr std::size_t kDim = 40, kDatatype = 70, kPixdim = 76, kFirstVoxel = 108, kSformCode = 254, kSform = 280;
 
-/// The bytes of a sound .nii of 5×4×3 float32 voxels.
-std::string sound_nifti(const TemporaryFolder& folder) {
-  const fs::path file = folder.path / "sound.nii";
+/// The bytes of a sound image of 5×4×3 float32 voxels.
+std::string sound_image(const TemporaryFolder& folder, const std::string& ending) {
+  const fs::path file = folder.path / ("sound" + ending);
   write_image(file, make_image<float>({3, 4, 5}, [](std::int64_t i) { return i * 0.5; }));
   return read_file(file);
 }
+std::string sound_nifti(const TemporaryFolder& folder) { return sound_image(folder, ".nii"); }
 
 template <class T>
 std::string with(std::string bytes, std::size_t offset, std::initializer_list<T> values) {
@@ -57,10 +58,18 @@ std::string compressed(const std::string& bytes) {
   return result;
 }
 
+/// The most that this process ever had of address space: what is reserved counts, whether it is written to or not.
 std::int64_t peak_bytes() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return std::int64_t{1024} * usage.ru_maxrss;
+  const std::string status = read_file("/proc/self/status"), key = "VmPeak:";
+  return std::int64_t{1024} * std::stoll(status.substr(status.find(key) + key.size()));
+}
+
+/// What deflate cannot make smaller.
+std::string noise(std::size_t bytes) {
+  RandomStream random(5, "noise");
+  std::string result;
+  while (result.size() < bytes) result += static_cast<char>(random.integer(0, 255));
+  return result;
 }
 
 const float kNan = std::numeric_limits<float>::quiet_NaN();
@@ -82,17 +91,44 @@ TEST_CASE("impossible sizes are refused before anything is taken for them") {
 TEST_CASE("a header that claims more voxels than there are gets no memory for them") {
   const TemporaryFolder folder;
   const std::string sound = sound_nifti(folder);
-  // 32767³ float32 voxels: 128 TiB. 2000×2000×600: 9 GiB, which the gain of deflate would allow a 10 MB file to hold.
+  // 32767³ float32 voxels: 128 TiB. 2000×2000×600 int16: 4.5 GiB, which deflate's gain would let a file of 5 MB hold.
   const std::string huge = with<std::int16_t>(sound, kDim, {3, 32767, 32767, 32767});
-  const std::string large = with<std::int16_t>(sound, kDim, {3, 2000, 2000, 600});
+  std::string large = with<std::int16_t>(sound, kDim, {3, 2000, 2000, 600});
+  large = with<std::int16_t>(large, kDatatype, {4, 16});
   CHECK_THAT(error_of_bytes(folder, "x.nii", huge), Contains("truncated"));
   CHECK_THAT(error_of_bytes(folder, "x.nii.gz", compressed(huge)), Contains("truncated"));
   const std::int64_t before = peak_bytes();
-  std::string noise(10'000'000, '\0');
-  for (std::size_t i = 0; i < noise.size(); ++i) noise[i] = static_cast<char>((i * 2654435761U) >> 13);
-  noise.replace(0, large.size(), large);
-  CHECK_THAT(error_of_bytes(folder, "x.nii.gz", compressed(noise)), Contains("truncated"));
-  CHECK(peak_bytes() - before < 200'000'000);
+  const std::string file = compressed(large + noise(5'000'000));
+  REQUIRE(file.size() > std::size_t{4'800'000'000} / 1032);  // else its size alone would give the header away
+  CHECK_THAT(error_of_bytes(folder, "x.nii.gz", file), Contains("truncated"));
+  CHECK_THAT(error_of([&] { read_labels(folder.path / "x.nii.gz"); }), Contains("truncated"));
+  CHECK(peak_bytes() - before < 2'000'000'000);
+}
+
+TEST_CASE("sizes that overflow are refused, whatever they come to") {
+  const TemporaryFolder folder;
+  const fs::path sound = fs::path(M3D_SOURCE_DIR) / "tests" / "data" / "headers" / "nifti2_big_endian.nii";
+  const std::string bytes = read_file(sound);
+  const std::string two_to_33("\0\0\0\2\0\0\0\0", 8);
+  std::string wide = bytes;
+  wide.replace(24, 8, two_to_33);  // the first size of NIfTI-2, 64 bits
+  CHECK_THAT(error_of_bytes(folder, "x.nii", wide), Contains("impossible size"));
+  CHECK_THAT(error_of_bytes(folder, "x.nii", bytes.substr(0, 400)), Contains("cut off within its header"));
+  const std::string fields = "BinaryData = True\nElementType = MET_DOUBLE\nNDims = 3\n";
+  // 2⁶⁴ bytes and a little more: few, as 64 bits hold it.
+  CHECK_THAT(error_of_bytes(folder, "x.mha", fields + "DimSize = 2147483647 1073741825 1\nElementDataFile = LOCAL\n"),
+             Contains("impossible size"));
+}
+
+TEST_CASE("a file of another format than its name says is refused") {
+  const TemporaryFolder folder;
+  const std::string nrrd = sound_image(folder, ".nrrd"), gipl = sound_image(folder, ".gipl");
+  CHECK_THAT(error_of_bytes(folder, "x.nrrd", with<char>(nrrd, 0, {'X'})), Contains("does not begin with \"NRRD000\""));
+  CHECK_THAT(error_of_bytes(folder, "x.gipl", with<char>(gipl, 252, {'n', 'o', 'p', 'e'})),
+             Contains("not a GIPL image"));
+  std::string text = "# of another program\n";
+  text += sound_image(folder, ".mha");
+  CHECK_THAT(error_of_bytes(folder, "x.mha", text), Contains("not a MetaImage header"));
 }
 
 TEST_CASE("spacings that are not above 0, and axes that span nothing, are refused") {
@@ -104,6 +140,33 @@ TEST_CASE("spacings that are not above 0, and axes that span nothing, are refuse
     std::string bytes = with<std::int16_t>(sound, kSformCode - 2, {0, 1});
     CHECK_THAT(error_of_bytes(folder, "x.nii", with<float>(bytes, kSform, {bad, bad, bad})), Contains("singular"));
   }
+}
+
+TEST_CASE("a flat image whose axes leave its plane is refused") {
+  const TemporaryFolder folder;
+  const std::string flat = with<std::int16_t>(sound_nifti(folder), kDim, {2, 5, 12, 1});
+  write_atomically(folder.path / "flat.nii", std::string_view(flat));
+  CHECK(read_image(folder.path / "flat.nii").shape() == Shape3{1, 12, 5});
+  std::string bytes = with<std::int16_t>(flat, kSformCode - 2, {0, 1});
+  bytes = with<float>(bytes, kSform, {0, 1, 0, 0, 0, 0, 1, 0, 1, 0, 0, 0});  // x goes along the third axis
+  CHECK_THAT(error_of_bytes(folder, "x.nii", bytes), Contains("singular"));
+}
+
+TEST_CASE("GIPL: spacings and sizes that cannot be are refused") {
+  const TemporaryFolder folder;
+  const std::string sound = sound_image(folder, ".gipl");
+  for (const char* bad : {"\0\0\0\0", "\xbf\x80\0\0", "\x7f\xc0\0\0"})  // 0, -1 and NaN, big-endian
+    CHECK_THAT(error_of_bytes(folder, "x.gipl", std::string(sound).replace(14, 4, bad, 4)), Contains("spacing"));
+  CHECK_THAT(error_of_bytes(folder, "x.gipl", std::string(sound).replace(0, 2, "\0\0", 2)), Contains("impossible"));
+  CHECK_THAT(error_of_bytes(folder, "x.gipl", std::string(sound).replace(0, 6, 6, '\xff')), Contains("truncated"));
+  CHECK_THAT(error_of_bytes(folder, "x.gipl", std::string(sound).replace(8, 2, "\0\x09", 2)), Contains("type 9"));
+}
+
+TEST_CASE("a series of many volumes is no image with channels") {
+  const TemporaryFolder folder;
+  const std::string bytes = with<std::int16_t>(sound_nifti(folder), kDim, {4, 1, 1, 1, 2000}) + std::string(8000, '\0');
+  write_atomically(folder.path / "x.nii", std::string_view(bytes));
+  CHECK_THAT(error_of([&] { read_channels(folder.path / "x.nii"); }), Contains("has 2000 channels"));
 }
 
 TEST_CASE("voxels of unreadable kinds and in impossible places are refused") {
