@@ -24,15 +24,16 @@ UnetPart transposed_up(std::int64_t in, std::int64_t out, const Triple& factor, 
   return unet_part(std::make_shared<Convolution>(up));
 }
 
-UnetDecoder::UnetDecoder(const UnetStages& stages, std::int64_t classes, int dimensions,
-                         const UnetDecoderParts& parts) {
+UnetDecoder::UnetDecoder(const UnetStages& stages, std::int64_t classes, int dimensions, const UnetDecoderParts& parts)
+    : finest_skip_(parts.finest_skip) {
   const auto list = [this](const auto& name) { return register_module(name, std::make_shared<torch::nn::Module>()); };
   const auto blocks = list("stages"), ups = list(parts.up_name), heads = list("seg_layers");
   for (std::size_t level = 0; level + 1 < stages.count(); ++level) {
     const std::size_t below = stages.count() - 1 - level, skip = below - 1;
     const std::int64_t width = stages.features[skip];
     const std::string name = std::to_string(level);
-    stages_.push_back(parts.stage(level, 2 * width, width, stages.kernels[skip]));
+    const std::int64_t volumes = skip > 0 || finest_skip_ ? 2 : 1;
+    stages_.push_back(parts.stage(level, volumes * width, width, stages.kernels[skip]));
     blocks->register_module(name, stages_.back().module);
     ups_.push_back(parts.up(stages.features[below], width, stages.strides[below]));
     ups->register_module(name, ups_.back().module);
@@ -50,9 +51,11 @@ std::vector<torch::Tensor> UnetDecoder::forward(const std::vector<torch::Tensor>
   std::vector<torch::Tensor> logits;
   auto x = skips.back();
   for (std::size_t level = 0; level < stages_.size(); ++level) {
-    const auto& skip = skips[skips.size() - 2 - level];
-    x = stages_[level].forward(torch::cat({ups_[level].forward(x), skip}, 1));
-    if (coarser || level + 1 == stages_.size()) logits.insert(logits.begin(), heads_[level]->forward(x));
+    const bool finest = level + 1 == stages_.size();
+    x = ups_[level].forward(x);
+    if (!finest || finest_skip_) x = torch::cat({x, skips[skips.size() - 2 - level]}, 1);
+    x = stages_[level].forward(x);
+    if (coarser || finest) logits.insert(logits.begin(), heads_[level]->forward(x));
   }
   return logits;
 }

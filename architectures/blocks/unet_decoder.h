@@ -30,6 +30,7 @@ struct UnetDecoderParts {
   std::function<UnetPart(std::size_t level, std::int64_t in, std::int64_t out, const Triple& kernel)> stage;
   std::function<UnetPart(std::int64_t in, std::int64_t out, const Triple& factor)> up;
   std::string up_name = "transpconvs";
+  bool finest_skip = true;  // else the finest level goes on from below alone
 };
 
 /// Transposed convolution, kernel = stride = `factor`.
@@ -51,6 +52,7 @@ class UnetDecoder : public torch::nn::Module {
  private:
   std::vector<UnetPart> stages_, ups_;
   std::vector<std::shared_ptr<Convolution>> heads_;
+  bool finest_skip_;
 };
 
 }  // namespace m3d

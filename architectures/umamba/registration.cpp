@@ -14,17 +14,18 @@ constexpr const char* kBibtex =
 struct Preset {
   const char* name;
   const char* title;
-  bool every_stage, mixer;
+  bool in_encoder, mixer;
 };
 
 Architecture make_architecture(const Preset& preset) {
-  const bool every_stage = preset.every_stage;
+  const bool in_encoder = preset.in_encoder;
   Architecture architecture;
   architecture.name = preset.name, architecture.title = preset.title;
   architecture.family = preset.mixer ? "mamba" : "control";
   architecture.paper = kPaper, architecture.bibtex = kBibtex;
-  architecture.source = std::string("bowang-lab/U-Mamba: umamba/nnunetv2/nets/") +
-                        (every_stage ? "UMambaEnc_3d.py (UMambaEnc)" : "UMambaBot_3d.py (UMambaBot)");
+  architecture.source =
+      std::string("bowang-lab/U-Mamba: umamba/nnunetv2/nets/") +
+      (in_encoder ? "UMambaEnc_3d.py, UMambaEnc_2d.py (UMambaEnc)" : "UMambaBot_3d.py, UMambaBot_2d.py (UMambaBot)");
   architecture.options =
       umamba_schema("option of " + std::string(preset.name)).with_default("mixer", preset.mixer ? "mamba" : "none");
   architecture.reduced = {
@@ -33,8 +34,8 @@ Architecture make_architecture(const Preset& preset) {
   architecture.widths = unet_widths(), architecture.state_aliases = unet_state_aliases();
   architecture.divisors = unet_divisors;
   architecture.outputs = unet_outputs;
-  architecture.build = [every_stage](const NetworkInput& input, const Json& options, std::uint64_t seed) {
-    return build_umamba(input, umamba_config(options, every_stage, input.patch), seed);
+  architecture.build = [in_encoder](const NetworkInput& input, const Json& options, std::uint64_t seed) {
+    return build_umamba(input, umamba_config(options, in_encoder, input.patch), seed);
   };
   architecture.scan_orders = [](const Json& options, const Grid& grid, std::uint64_t) {
     const ScanOrder& order = scan_order("dhw");

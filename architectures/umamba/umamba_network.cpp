@@ -17,14 +17,16 @@ class Encoder : public torch::nn::Module {
     const auto& [features, kernels, strides] = config.stages;
     stem_ = register_module("stem", std::make_shared<ProjectedUnits>(config.encoder_units[0], channels, features[0],
                                                                      kernels[0], Triple{1, 1, 1}, config.style));
-    const auto layers = config.every_stage ? list("mamba_layers") : nullptr;
+    const auto layers = config.in_encoder ? list("mamba_layers") : nullptr;
     const auto stages = list("stages");
     for (std::size_t s = 0; s < config.stages.count(); ++s) {
       const std::string name = std::to_string(s);
       stages_.push_back(stages->register_module(
           name, std::make_shared<ProjectedUnits>(config.encoder_units[s], features[s ? s - 1 : 0], features[s],
                                                  kernels[s], strides[s], config.style)));
-      if (layers) layers_.push_back(layers->register_module(name, std::make_shared<MambaLayer>(config.layer_of(s))));
+      layers_.push_back(nullptr);
+      if (config.has_layer(s))
+        layers_.back() = layers->register_module(name, std::make_shared<MambaLayer>(config.layer_of(s)));
     }
   }
 
@@ -34,7 +36,7 @@ class Encoder : public torch::nn::Module {
     x = stem_->forward(x);
     for (std::size_t s = 0; s < stages_.size(); ++s) {
       x = stages_[s]->forward(x);
-      if (!layers_.empty()) x = layers_[s]->forward(x);
+      if (layers_[s]) x = layers_[s]->forward(x);
       skips.push_back(x);
     }
     return skips;
@@ -43,7 +45,7 @@ class Encoder : public torch::nn::Module {
  private:
   std::shared_ptr<ProjectedUnits> stem_;
   std::vector<std::shared_ptr<ProjectedUnits>> stages_;
-  std::vector<std::shared_ptr<MambaLayer>> layers_;
+  std::vector<std::shared_ptr<MambaLayer>> layers_;  // an entry a stage, null where it has none
 };
 
 UnetDecoderParts decoder_parts(const UmambaConfig& config) {
@@ -56,12 +58,13 @@ UnetDecoderParts decoder_parts(const UmambaConfig& config) {
     return unet_part(std::make_shared<NearestUp>(in, out, factor, config.style.dimensions));
   };
   parts.up_name = "upsample_layers";
+  parts.finest_skip = !config.flat;
   return parts;
 }
 
 std::shared_ptr<UnetNetwork> network_of(const NetworkInput& input, const UmambaConfig& config) {
   UnetBottleneck bottleneck;
-  if (!config.every_stage)
+  if (!config.in_encoder)
     bottleneck = {"mamba_layer", unet_part(std::make_shared<MambaLayer>(config.layer_of(config.stages.count() - 1)))};
   return std::make_shared<UnetNetwork>(
       config.style.dimensions, config.deep_supervision, unet_encoder(std::make_shared<Encoder>(input.channels, config)),

@@ -1,6 +1,6 @@
 #pragma once
-// U-Mamba (Ma et al., arXiv:2401.04722; nnunetv2/nets/UMambaBot_3d.py and UMambaEnc_3d.py of bowang-lab/U-Mamba): a
-// residual U-Net of nnU-Net's plan with Mamba layers at the bottleneck or after every encoder stage.
+// U-Mamba (Ma et al., arXiv:2401.04722; nnunetv2/nets/UMambaBot_3d.py, UMambaEnc_3d.py and the two _2d.py of
+// bowang-lab/U-Mamba): a residual U-Net of nnU-Net's plan with Mamba layers at the bottleneck or after encoder stages.
 #include "architectures/umamba/umamba_options.h"
 
 namespace m3d {

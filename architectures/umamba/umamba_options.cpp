@@ -20,6 +20,12 @@ std::vector<OptionSpec> own_options() {
            "units a decoder level, coarsest first; one value: of all levels; the finer half has 1 whatever is asked",
            {},
            1},
+          {"form",
+           string,
+           "auto",
+           "of which released file; 3d: a Mamba layer after every stage of umambaenc, and every skip; 2d: after every "
+           "second stage, the last among them, and the finest level without its skip; auto: that of conv_op",
+           {"auto", "2d", "3d"}},
           {"mixer", string, "mamba", "none: the layers mamba(norm(x)) are norm(x)", {"mamba", "none"}},
           {"d_state", integer, 16, "states of the selective scan", {}, 1},
           {"d_conv", integer, 4, "width of the causal convolution", {}, 1, 8},
@@ -48,17 +54,22 @@ OptionSchema umamba_schema(const std::string& kind) {
   return OptionSchema(kind, std::move(specs));
 }
 
+bool UmambaConfig::has_layer(std::size_t stage) const {
+  return in_encoder && (!flat || (stages.count() - 1 - stage) % 2 == 0);
+}
+
 MambaLayerShape UmambaConfig::layer_of(std::size_t stage) const {
   MambaLayerShape shape = layer;
-  shape.channel_token = every_stage && voxels(grids[stage]) <= stages.features[stage];
+  shape.channel_token = in_encoder && voxels(grids[stage]) <= stages.features[stage];
   shape.dim = shape.channel_token ? voxels(grids[stage]) : stages.features[stage];
   return shape;
 }
 
-UmambaConfig umamba_config(const Json& options, bool every_stage, const std::array<std::int64_t, 3>& patch) {
+UmambaConfig umamba_config(const Json& options, bool in_encoder, const std::array<std::int64_t, 3>& patch) {
   UmambaConfig config;
-  config.every_stage = every_stage;
   config.style = unet_style(options);
+  config.flat = options.at("form") == "2d" || (options.at("form") == "auto" && config.style.dimensions == 2);
+  config.in_encoder = in_encoder;
   config.stages = unet_stages(options, patch);
   set_counts(config, options);
   Grid grid = config.style.dimensions == 2 ? Grid{1, patch[1], patch[2]} : patch;

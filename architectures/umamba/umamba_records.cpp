@@ -35,10 +35,12 @@ RecordBlock unit_block(RecordConfig& config) {
 }  // namespace
 
 std::optional<RecordForm> umamba_record_form(const std::string& name, const Json& given) {
-  if (name != "umambabot" && name != "umambaenc") return std::nullopt;
+  const bool flat = name.ends_with("_2d");
+  const std::string architecture = flat ? name.substr(0, name.size() - 3) : name;
+  if (architecture != "umambabot" && architecture != "umambaenc") return std::nullopt;
   RecordConfig config(given);
   RecordForm form;
-  form.architecture = name;
+  form.architecture = architecture;
   form.input.channels = config.require<std::int64_t>("input_channels");
   form.input.classes = config.require<std::int64_t>("num_classes");
   auto size = config.get<std::vector<std::int64_t>>("input_size", {0, 0, 0});
@@ -47,7 +49,8 @@ std::optional<RecordForm> umamba_record_form(const std::string& name, const Json
   Json options = Json::object();
   copy_unet_plan(config, options, /*dropout=*/false);
   for (const auto* key : {"n_conv_per_stage", "n_conv_per_stage_decoder"}) copy_list(config, options, key);
-  for (const auto* key : {"mixer", "d_state", "d_conv", "expand"}) config.copy(key, options);
+  if (flat) options["form"] = "2d";
+  for (const auto* key : {"form", "mixer", "d_state", "d_conv", "expand"}) config.copy(key, options);
   config.ignore({"stem_channels"});  // of the constructor, which takes the first stage's
   config.require_all_used();
   form.options = options;

@@ -94,6 +94,18 @@ TEST_CASE("U-Mamba trains with every norm, activation and dimension", "[umamba]"
     }
 }
 
+TEST_CASE("U-Mamba of slices is that of the released 2D files unless the 3D form is asked for", "[umamba]") {
+  const Json slices = {{"conv_op", "Conv2d"}}, as_volumes = {{"conv_op", "Conv2d"}, {"form", "3d"}};
+  CHECK(tensors_with(*network("umambaenc", slices), "A_log") == 2);  // of three stages, the first and the last
+  CHECK(tensors_with(*network("umambaenc", as_volumes), "A_log") == 3);
+  CHECK(tensors_with(*network("umambaenc", {{"form", "2d"}}), "A_log") == 2);
+  const auto inputs_of_finest_level = [&](const Json& changes) {
+    return network("umambabot", changes)->named_parameters()["decoder.stages.1.0.conv1.weight"].size(1);
+  };
+  CHECK(inputs_of_finest_level(slices) == 4);
+  CHECK(inputs_of_finest_level(as_volumes) == 8);
+}
+
 TEST_CASE("U-Mamba's Mamba layers stay in full precision under autocast", "[umamba]") {
   const auto built = network("umambaenc", Json::object());
   const auto exact = built->forward(image());
