@@ -94,14 +94,15 @@ std::vector<CaseFiles> cases_by_name(const fs::path& folder, const DatasetJson& 
 std::vector<CaseFiles> cases_by_list(const fs::path& folder, const DatasetJson& json) {
   std::vector<CaseFiles> cases;
   for (const auto& [id, entry] : json.cases.items()) {
-    const bool complete = entry.is_object() && entry.contains("images") && entry["images"].is_array() &&
-                          entry["images"].size() == json.channel_names.size() && entry.contains("label") &&
-                          entry["label"].is_string();
+    const Json images = entry.is_object() ? entry.value("images", Json()) : Json();
+    const bool complete = images.is_array() && images.size() == json.channel_names.size() &&
+                          std::all_of(images.begin(), images.end(), [](const Json& one) { return one.is_string(); }) &&
+                          entry.contains("label") && entry["label"].is_string();
     if (!complete)
       throw UserError((folder / "dataset.json").string() + ": 'dataset' entry '" + id + "' needs 'images' with " +
                       std::to_string(json.channel_names.size()) + " paths and 'label' with one");
     CaseFiles files{id, {}, folder / entry["label"].get<std::string>()};
-    for (const Json& image : entry["images"]) files.channels.push_back(folder / image.get<std::string>());
+    for (const Json& image : images) files.channels.push_back(folder / image.get<std::string>());
     cases.push_back(std::move(files));
   }
   std::sort(cases.begin(), cases.end(), [](const CaseFiles& a, const CaseFiles& b) { return a.id < b.id; });

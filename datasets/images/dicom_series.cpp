@@ -146,7 +146,6 @@ Slice slice_of(const fs::path& file) {
     }
     if (checked_voxels(file, slice.sizes) > fs::file_size(file) * kLargestGain)
       throw UserError(file.string() + ": announces more voxels than a file of its size can hold; copy it again");
-    require_spacing(file, slice.spacing);
     require_own_geometry(slice, reader);
     const Vector3 normal = slice.normal();
     for (std::size_t i = 0; i < 3; ++i) slice.along += normal[i] * slice.origin[i];

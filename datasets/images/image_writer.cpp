@@ -49,7 +49,7 @@ typename itk::Image<T, 3>::Pointer to_itk(const Geometry& geometry) {
   return image;
 }
 
-/// ITK's writer of NIfTI does not tell that a file could not be written whole.
+/// ITK's writers of NIfTI and MetaImage do not tell that a file could not be written whole.
 void require_whole(const fs::path& written, const fs::path& file, std::int64_t bytes) {
   if (static_cast<std::int64_t>(fs::file_size(written)) < bytes)
     throw RunError("cannot write " + file.string() + ": is the disk full?");
@@ -61,7 +61,8 @@ void write_plain(const fs::path& written, const fs::path& file, const Geometry& 
   auto image = to_itk<T>(geometry);
   image->GetPixelContainer()->SetImportPointer(const_cast<T*>(voxels), static_cast<std::size_t>(count), false);
   auto writer = itk::ImageFileWriter<itk::Image<T, 3>>::New();
-  const bool plain = written.extension() == ".nii" || written.extension() == ".gipl";
+  // MetaImage too: whether a compressed one is whole could not be told by its size.
+  const bool plain = written.extension() != ".nrrd";
   writer->SetImageIO(writer_for(file));
   writer->SetFileName(written.string());
   writer->SetInput(image);

@@ -5,8 +5,11 @@
 
 #include "common/error.h"
 #include "tests/catch.h"
+#include "tests/full_disk.h"
+#include "tests/ordinary_user.h"
 
 using namespace m3d;
+using Catch::Matchers::Contains;
 namespace fs = std::filesystem;
 
 namespace {
@@ -27,6 +30,17 @@ TEST_CASE("a failing writer leaves the old content and no debris") {
   };
   REQUIRE_THROWS_AS(write_atomically(file, std::function<void(const fs::path&)>(fails)), RunError);
   CHECK(read_file(file) == "old");
+  CHECK(std::distance(fs::directory_iterator(folder.path), fs::directory_iterator()) == 1);
+}
+
+TEST_CASE("a disk that fills up leaves the old content and no debris") {
+  const TemporaryFolder folder;
+  write_atomically(folder.path / "record.json", "old");
+  {
+    const test::FullDisk full(1000);
+    CHECK_THROWS_WITH(write_atomically(folder.path / "record.json", std::string(5000, 'x')), Contains("record.json"));
+  }
+  CHECK(read_file(folder.path / "record.json") == "old");
   CHECK(std::distance(fs::directory_iterator(folder.path), fs::directory_iterator()) == 1);
 }
 
@@ -56,8 +70,15 @@ TEST_CASE("a folder has one holder, and the lock dies with its process") {
 
 TEST_CASE("an unwritable folder is a user error that names the option") {
   const TemporaryFolder folder;
+  fs::create_directory(folder.path / "locked");
+  fs::permissions(folder.path / "locked", fs::perms{0555});
+  {
+    const test::OrdinaryUser user;
+    for (const char* name : {"locked", "locked/below"})
+      REQUIRE_THROWS_WITH(require_writable(folder.path / name, "--out"), Contains("locked") && Contains("--out"));
+  }
   write_atomically(folder.path / "file", "x");
-  REQUIRE_THROWS_WITH(require_writable(folder.path / "file" / "below", "--out"), Catch::Matchers::Contains("--out"));
+  REQUIRE_THROWS_WITH(require_writable(folder.path / "file" / "below", "--out"), Contains("--out"));
   REQUIRE_NOTHROW(require_writable(folder.path / "new" / "deep", "--out"));
   CHECK_FALSE(fs::exists(folder.path / "new"));
 }

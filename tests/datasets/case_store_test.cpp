@@ -9,6 +9,7 @@
 #include "datasets/storage/blosc_array.h"
 #include "tests/catch.h"
 #include "tests/datasets/small_dataset.h"
+#include "tests/full_disk.h"
 
 using namespace m3d;
 using Catch::Matchers::Contains;

@@ -1,6 +1,4 @@
 // Conversions of what is broken, interrupted, or has no room.
-#include <unistd.h>
-
 #include <chrono>
 #include <thread>
 
@@ -11,6 +9,8 @@
 #include "datasets/parallel_cases.h"
 #include "tests/catch.h"
 #include "tests/datasets/download.h"
+#include "tests/full_disk.h"
+#include "tests/ordinary_user.h"
 
 using namespace m3d;
 using namespace m3d::test;
@@ -40,6 +40,13 @@ TEST_CASE("a case that lacks a channel is refused, and nothing is written") {
   CHECK_FALSE(fs::exists(download.root));
 }
 
+TEST_CASE("a download with a link in a circle is refused") {
+  const Download download;
+  add_subjects(download, 2);
+  fs::create_symlink("s0003", download.source / "s0003");
+  CHECK_THAT(download.refusal("totalseg_mri"), Contains("s0003 is a link that leads in a circle"));
+}
+
 TEST_CASE("a mask on another grid is refused, and what was whole stays for the next time") {
   const Download download;
   add_subjects(download, 2);
@@ -51,6 +58,13 @@ TEST_CASE("a mask on another grid is refused, and what was whole stays for the n
   CHECK_THAT(error_of([&] { open_dataset("totalseg_mri", {download.root, {}}); }), Contains("half converted"));
   fs::remove(mask);
   CHECK(download.convert("totalseg_mri").training.size() == 2);
+}
+
+TEST_CASE("a download with a case that cannot be a file's name is refused, and nothing is written") {
+  const Download download;
+  add_brats_case(download, "BraTS2021_0\n", k2021, "_seg", 4);
+  CHECK_THAT(download.refusal("brats21"), Contains("cannot be a file name"));
+  CHECK_FALSE(fs::exists(download.root));
 }
 
 TEST_CASE("labels beyond the dataset's are found after conversion") {
@@ -109,11 +123,11 @@ TEST_CASE("a data root that cannot be written is refused") {
   ConversionRequest request = download.request("totalseg_mri");
   request.roots.data_root = download.place.path / "file" / "raw";
   CHECK_THAT(error_of([&] { convert_dataset(request); }), Contains("cannot write to") && Contains("--data-root"));
-  if (geteuid() == 0) return;  // root writes anywhere
   const fs::path locked = download.place.path / "locked";
   fs::create_directory(locked);
-  fs::permissions(locked, fs::perms::owner_read | fs::perms::owner_exec);
+  fs::permissions(locked, fs::perms{0555});
   request.roots.data_root = locked;
+  const OrdinaryUser user;
   CHECK_THAT(error_of([&] { convert_dataset(request); }), Contains("cannot write to") && Contains("--data-root"));
 }
 
@@ -204,6 +218,11 @@ TEST_CASE("the disk that preprocessing takes is estimated from headers, and refu
   CHECK(bytes == Approx(4 * 6000 * 0.5 * (2 * 4 + 2)).epsilon(1e-3));
   CHECK(readable_bytes(1536) == "1.5 KiB");
   CHECK_THAT(require_disk({{folder.path / "not" / "yet", 10, "converted"}}), Contains("converted: up to 10 B in "));
+  const auto most = static_cast<std::int64_t>(fs::space(folder.path).available) / 10 * 9;
+  CHECK_THAT(error_of([&] {
+               require_disk({{folder.path, most, "converted"}, {folder.path, most, "preprocessed"}});
+             }),
+             Contains("not enough disk: preprocessed data") && Contains("with the others there"));
   const auto huge = std::int64_t{1} << 60;
   CHECK_THAT(error_of([&] {
                require_disk({{folder.path, 10, "converted"}, {folder.path, huge, "preprocessed"}});

@@ -174,6 +174,32 @@ TEST_CASE("cases may be listed in dataset.json") {
   REQUIRE(dataset.training.size() == 1);
   CHECK(dataset.training[0].id == "z");
   CHECK(dataset.training[0].labels.filename() == "c.nii.gz");
+  for (const char* entry :
+       {R"({"images": ["imagesTr/b_0000.nii.gz"]})", R"({"label": "labelsTr/c.nii.gz"})", "3",
+        R"({"images": [], "label": "labelsTr/c.nii.gz"})", R"({"images": [7], "label": "labelsTr/c.nii.gz"})",
+        R"({"images": ["imagesTr/b_0000.nii.gz"], "label": 7})"}) {
+    INFO(entry);
+    small.describe_as(R"({"channel_names": {"0": "CT"}, "labels": {"background": 0, "a": 1, "b": 2},
+      "dataset": {"z": )" +
+                      std::string(entry) + "}}");
+    CHECK_THAT(small.open_error(), Contains("'dataset' entry 'z' needs 'images' with 1 paths"));
+  }
+}
+
+TEST_CASE("channels of different geometry are refused") {
+  const SmallDataset small;
+  small.describe_as(R"({"channel_names": {"0": "T1", "1": "T2"}, "labels": {"background": 0, "a": 1, "b": 2},
+    "dataset": {"z": {"images": ["imagesTr/a_0000.nii.gz", "imagesTr/z.nii.gz"], "label": "labelsTr/a.nii.gz"}}})");
+  auto image = make_image<float>({4, 5, 6}, [](std::int64_t) { return 1; });
+  const auto message = [&] {
+    write_image(small.folder / "imagesTr" / "z.nii.gz", image);
+    return error_of([&] { load_first(small.open()); });
+  };
+  CHECK(message().empty());
+  image.geometry.origin_mm[0] += 5e-3;
+  CHECK_THAT(message(), Contains("imagesTr/z.nii.gz and ") && Contains("different geometries"));
+  image = make_image<float>({4, 6, 5}, [](std::int64_t) { return 1; });
+  CHECK_THAT(message(), Contains("imagesTr/z.nii.gz and ") && Contains("different geometries"));
 }
 
 TEST_CASE("image and label of different geometry are refused") {
@@ -210,7 +236,8 @@ TEST_CASE("label values that dataset.json does not have are refused") {
 
 TEST_CASE("ids that leave their folder, ids that are twice there and links in circles are refused") {
   const SmallDataset small;
-  for (const char* id : {"../escape", "a/b", "..", ".hidden", "", "a\\\\b"}) {
+  const std::string long_id(201, 'x');
+  for (const char* id : {"../escape", "a/b", "..", ".hidden", "", "a\\\\b", "a\\u0007b", long_id.c_str()}) {
     INFO(id);
     small.describe_as(R"({"channel_names": {"0": "CT"}, "labels": {"background": 0, "a": 1, "b": 2}, "dataset": {")" +
                       std::string(id) + R"(": {"images": ["imagesTr/b_0000.nii.gz"], "label": "labelsTr/c.nii.gz"}}})");

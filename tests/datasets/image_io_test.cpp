@@ -3,11 +3,13 @@
 #include <fstream>
 #include <limits>
 
+#include "common/random.h"
 #include "common/resources.h"
 #include "datasets/images/gzip_file.h"
 #include "datasets/images/image.h"
 #include "tests/catch.h"
 #include "tests/datasets/small_dataset.h"
+#include "tests/full_disk.h"
 
 using namespace m3d;
 using namespace m3d::test;
@@ -75,6 +77,23 @@ TEST_CASE("labels are written as uint8, or uint16 from 255 on, and come back") {
     CHECK(read_labels(file).voxels == labels.voxels);
     CHECK(fs::file_size(file) == 352 + (largest < 255 ? 24 : 48));
   }
+}
+
+TEST_CASE("an image that the disk has no room for is refused and leaves nothing, in every format") {
+  const TemporaryFolder folder;
+  RandomStream random(4, "voxels");
+  const ImageF image = make_image<float>({8, 16, 16}, [&](std::int64_t) { return random.normal(); });
+  write_image(folder.path / "plain.nii", image);
+  for (const char* name : {"x.nii", "x.nii.gz", "x.mha", "x.nrrd", "x.gipl"}) {
+    INFO(name);
+    {
+      const FullDisk full(4000);
+      CHECK_THROWS_AS(write_image(folder.path / name, image), RunError);
+    }
+    CHECK(std::distance(fs::directory_iterator(folder.path), fs::directory_iterator()) == 1);
+  }
+  const FullDisk full(4000);
+  CHECK_THROWS_AS(gzip_file(folder.path / "plain.nii", folder.path / "x.nii.gz"), RunError);
 }
 
 TEST_CASE("label maps with fractions are refused") {

@@ -1,9 +1,7 @@
 #pragma once
 // Small nnU-Net raw datasets in a temporary folder, to be broken by the tests.
-#include <sys/resource.h>
 #include <unistd.h>
 
-#include <csignal>
 #include <filesystem>
 #include <functional>
 #include <string>
@@ -57,26 +55,6 @@ inline std::filesystem::path write_small_dataset(const std::filesystem::path& ro
   }
   return folder;
 }
-
-/// As long as it lives, this process writes no file beyond `bytes`: as on a disk that is full.
-class FullDisk {
- public:
-  explicit FullDisk(std::uint64_t bytes) : handler_(std::signal(SIGXFSZ, SIG_IGN)) {
-    getrlimit(RLIMIT_FSIZE, &before_);
-    rlimit small = before_;
-    small.rlim_cur = bytes;
-    setrlimit(RLIMIT_FSIZE, &small);
-  }
-  ~FullDisk() {
-    setrlimit(RLIMIT_FSIZE, &before_);
-    std::signal(SIGXFSZ, handler_);
-  }
-  FullDisk(const FullDisk&) = delete;
-
- private:
-  void (*handler_)(int);
-  rlimit before_{};
-};
 
 /// The message of the UserError that `action` throws; empty where it throws none.
 inline std::string error_of(const std::function<void()>& action) {
