@@ -106,7 +106,7 @@ Json prepare(const std::vector<std::string>& arguments) {
     write_array(output / (prepared.id + ".f32"), prepared.image);
     write_array(output / (prepared.id + ".i16"), prepared.labels);
   };
-  const auto failures = preprocess_dataset(dataset, plans, arguments.at(2), job);
+  const auto failures = preprocess_dataset(dataset, plans, plans.configuration(arguments.at(2)), job);
   if (!failures.empty()) throw UserError(failures.front());
   const double case_seconds = watch.lap();
   write_atomically(output / "dataset_fingerprint.json", fingerprint_json(fingerprint).dump());

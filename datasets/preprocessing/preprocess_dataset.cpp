@@ -10,8 +10,7 @@
 namespace m3d {
 
 std::vector<std::string> preprocess_dataset(const Dataset& dataset, const Plans& plans,
-                                            const std::string& configuration, const PreprocessingJob& job) {
-  const PlanConfiguration plan = plans.configuration(configuration);
+                                            const PlanConfiguration& configuration, const PreprocessingJob& job) {
   std::vector<std::string> failures;
   std::mutex mutex;
   const std::int64_t total = std::ssize(dataset.training);
@@ -19,7 +18,7 @@ std::vector<std::string> preprocess_dataset(const Dataset& dataset, const Plans&
   const auto prepare = [&](const CaseFiles& files) {
     if (job.is_done && job.is_done(files.id)) return;
     try {
-      job.take(prepare_case(dataset, plans, plan, load_case(dataset, files), job.preparation));
+      job.take(prepare_case(dataset, plans, configuration, load_case(dataset, files), job.preparation));
     } catch (const UserError& error) {
       const std::lock_guard lock(mutex);
       failures.emplace_back(error.what());

@@ -22,6 +22,6 @@ struct PreprocessingJob {
 /// Prepares all training cases, several at once as far as memory allows (half of the machine's). Cases that cannot be
 /// prepared do not stop the others. Returns one message for each of them.
 std::vector<std::string> preprocess_dataset(const Dataset& dataset, const Plans& plans,
-                                            const std::string& configuration, const PreprocessingJob& job);
+                                            const PlanConfiguration& configuration, const PreprocessingJob& job);
 
 }  // namespace m3d

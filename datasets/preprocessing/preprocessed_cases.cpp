@@ -142,7 +142,7 @@ std::vector<std::string> preprocess_cases(const Dataset& dataset, const Plans& p
     if (interrupt_requested()) throw Interrupted();
     progress("preprocessing " + dataset.name, static_cast<long>(done), static_cast<long>(total));
   };
-  return preprocess_dataset(chosen, plans, configuration.name, job);
+  return preprocess_dataset(chosen, plans, configuration, job);
 }
 
 std::vector<CaseFiles> cases_to_preprocess(const Dataset& dataset, const PlanConfiguration& configuration,

@@ -1,5 +1,6 @@
 // m3d-bench: parses the command line, runs what was asked for, and turns errors into messages and exit codes.
 #include <cstdio>
+#include <filesystem>
 
 #include "common/error.h"
 #include "common/interrupt.h"
@@ -31,6 +32,19 @@ int user_error(const std::string& message) {
   return kUserError;
 }
 
+/// Paths that the user gave wrong; what else the file system refuses is no mistake of theirs.
+bool is_user_error(const std::error_code& code) {
+  return code == std::errc::too_many_symbolic_link_levels || code == std::errc::permission_denied ||
+         code == std::errc::not_a_directory || code == std::errc::filename_too_long;
+}
+
+int file_system_error(const std::filesystem::filesystem_error& error) {
+  const std::string message = error.path1().string() + ": " + error.code().message();
+  if (is_user_error(error.code())) return user_error(message + "; check the path, its links and its permissions");
+  std::fprintf(stderr, "m3d-bench: %s\n", message.c_str());
+  return kFailed;
+}
+
 int run(const m3d::Command& command) {
   try {
     return command();
@@ -39,6 +53,8 @@ int run(const m3d::Command& command) {
   } catch (const m3d::Interrupted& interrupted) {
     std::fprintf(stderr, "m3d-bench: %s\n", interrupted.what());
     return kInterrupted;
+  } catch (const std::filesystem::filesystem_error& error) {
+    return file_system_error(error);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "m3d-bench: %s\n", error.what());
     return kFailed;

@@ -85,8 +85,8 @@ TEST_CASE("folds, shards and values that cannot be are refused") {
 
 TEST_CASE("a dataset that is absent: where to get it, where to put it, what to run then") {
   const std::string message = refusal({"--suite", "scanning", "--dataset", "totalseg_mri"});
-  CHECK_THAT(message,
-             Contains("totalseg_mri") && Contains("get it from") && Contains("puts it in") && Contains("then run: m3d-bench prepare"));
+  CHECK_THAT(message, Contains("totalseg_mri") && Contains("get it from") && Contains("puts it in") &&
+                          Contains("then run: m3d-bench prepare"));
   CHECK_THAT(message, Contains("http") && Contains("nnUNet_raw"));
 }
 
@@ -97,6 +97,28 @@ TEST_CASE("an output folder that cannot be written is refused by name") {
       run(place, {"--suite", "smoke", "--dataset", "phantom_mri", "--out", (blocked / "results").string()});
   CHECK(outcome.exit_code == 2);
   CHECK_THAT(outcome.err, Contains("--out") && Contains("file"));
+}
+
+TEST_CASE("links in a circle are refused by name, wherever a folder is expected") {
+  const Workplace place;
+  fs::create_symlink("loop", place.path() / "loop");
+  const std::vector<std::string> smoke = {"--suite", "smoke", "--dataset", "phantom_mri"};
+  const auto smoke_with = [&](const char* option) {
+    std::vector<std::string> arguments = smoke;
+    arguments.insert(arguments.end(), {option, "loop"});
+    return arguments;
+  };
+  for (const std::vector<std::string>& arguments : {std::vector<std::string>{"prepare", "--dataset", "./loop/"},
+                                                    {"prepare", "--dataset", "totalseg_mri", "--source", "loop"},
+                                                    {"predict", "--run", "loop", "--input", "loop", "--output", "o"},
+                                                    {"report", "loop"},
+                                                    smoke_with("--out"),
+                                                    smoke_with("--data-root")}) {
+    const Outcome outcome = run(place, arguments);
+    INFO(outcome.err);
+    CHECK(outcome.exit_code == 2);
+    CHECK_THAT(outcome.err, Contains("loop") && (Contains("circle") || Contains("levels of symbolic links")));
+  }
 }
 
 TEST_CASE("files that are not what a subcommand needs are refused by name") {

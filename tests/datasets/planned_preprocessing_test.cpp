@@ -7,6 +7,7 @@
 #include "datasets/planning/dataset_fingerprint.h"
 #include "datasets/planning/dataset_plan.h"
 #include "datasets/preprocessing/preprocess_dataset.h"
+#include "datasets/preprocessing/preprocessed_cases.h"
 #include "tests/catch.h"
 #include "tests/datasets/small_dataset.h"
 
@@ -184,9 +185,57 @@ TEST_CASE("a dataset is prepared case by case; done cases are left out, bad ones
     CHECK(done == ++last);
     CHECK(total == 6);
   };
-  const auto failures = preprocess_dataset(dataset, plans, "3d_fullres", job);
+  const auto failures = preprocess_dataset(dataset, plans, plans.configuration("3d_fullres"), job);
   CHECK(taken == std::set<std::string>{"a", "d", "e", "f"});
   REQUIRE(failures.size() == 1);
   CHECK_THAT(failures[0], Contains("c.nii.gz"));
   CHECK(last == 6);
+}
+
+TEST_CASE("cases of another plan are refused, whatever in it decides their voxels, and made anew on request") {
+  const TemporaryFolder root;
+  const Dataset dataset = open_dataset(write_small_dataset(root.path).string(), {});
+  const Plans plans = plans_of_headers(dataset, Planner::plain);
+  const PlanConfiguration configuration = plans.configuration("3d_fullres");
+  const auto folder = root.path / "preprocessed";
+  REQUIRE(preprocess_cases(dataset, plans, configuration, folder).empty());
+  CHECK(preprocessed_cases(plans, configuration, folder).ids().size() == 6);
+
+  PlanConfiguration other = configuration;
+  other.batch_size = 7;
+  other.patch_size = {4, 4, 4};
+  CHECK(preprocessed_cases(plans, other, folder).ids().size() == 6);
+  CHECK(preprocess_cases(dataset, plans, other, folder).empty());
+
+  const std::function<void(PlanConfiguration&)> changes[] = {
+      [](auto& one) { one.spacing[1] += 0.5; },
+      [](auto& one) { one.normalisations[0] = Normalisation::none; },
+      [](auto& one) { one.use_mask_for_norm[0] = !one.use_mask_for_norm[0]; },
+      [](auto& one) { one.image.order = 1; },
+      [](auto& one) { one.image.force_separate_z = true; },
+      [](auto& one) { one.labels.order_z = 1; }};
+  for (const auto& change : changes) {
+    PlanConfiguration changed = configuration;
+    change(changed);
+    CHECK_THAT(error_of([&] { preprocessed_cases(plans, changed, folder); }), Contains("another plan"));
+    CHECK_THAT(error_of([&] { preprocess_cases(dataset, plans, changed, folder); }), Contains("--rebuild"));
+  }
+  for (const auto& [key, value] : {std::pair{"transpose_forward", Json({1, 0, 2})},
+                                   std::pair{"image_reader_writer", Json("NibabelIOWithReorient")},
+                                   std::pair{"foreground_intensity_properties_per_channel", Json()}}) {
+    INFO(key);
+    Json json = plans.json();
+    if (value.is_null())
+      json[key]["0"]["mean"] = 1234.5;
+    else
+      json[key] = value;
+    if (json.contains("transpose_backward")) json["transpose_backward"] = json["transpose_forward"];
+    const Plans changed(json, "changed");
+    CHECK_THAT(error_of([&] { preprocessed_cases(changed, configuration, folder); }), Contains("another plan"));
+  }
+
+  other.spacing[1] *= 0.5;
+  CHECK(preprocess_cases(dataset, plans, other, folder, {.rebuild = true}).empty());
+  CHECK(preprocessed_cases(plans, other, folder).load("a", {{1}}).shape[1] == 10);
+  CHECK_THAT(error_of([&] { preprocessed_cases(plans, configuration, folder); }), Contains("another plan"));
 }
