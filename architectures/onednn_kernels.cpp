@@ -42,7 +42,12 @@ bool suits_product(const Tensor& a, const Tensor& b) {
          has_plain_matrices(b) && at::globalContext().userEnabledMkldnn();
 }
 
-Tensor product(const Tensor& a, const Tensor& b) {
+Tensor product(const Tensor& left, const Tensor& right) {
+  Tensor a = left, b = right;
+  // A factor that is part of the rows of another matrix, as the step of a scan is, is copied where it is the small one.
+  const bool large = is_plain_float(a) && is_plain_float(b) && a.numel() * b.size(1) >= worthwhile;
+  if (large && !has_plain_matrices(a) && a.numel() <= a.size(0) * b.size(1)) a = a.contiguous();
+  if (large && !has_plain_matrices(b) && b.numel() <= a.numel()) b = b.contiguous();
   if (!suits_product(a, b)) return at::cpu::mm(a, b);
   Tensor result = at::empty({a.size(0), b.size(1)}, a.options());
   at::native::mkldnn_matmul(a, b, result, 0, 1);

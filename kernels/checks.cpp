@@ -100,7 +100,7 @@ bool wants_gradient(std::initializer_list<std::optional<at::Tensor>> tensors) {
 at::Tensor sum_in_order(const at::Tensor& parts, std::int64_t dimension) {
   const std::int64_t count = parts.size(dimension);
   const at::Tensor first = parts.select(dimension, 0);
-  if (count == 1) return first.clone(at::MemoryFormat::Contiguous);
+  if (count == 1) return first.contiguous();
   at::Tensor total = at::empty(first.sizes(), first.options());
   at::add_out(total, first, parts.select(dimension, 1));
   for (std::int64_t k = 2; k < count; ++k) total.add_(parts.select(dimension, k));

@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <torch/library.h>
 
+#include <algorithm>
+
 #include "kernels/checks.h"
 #include "kernels/depthwise_conv3d/depthwise_conv3d_loops.h"
 #include "kernels/depthwise_conv3d/depthwise_conv3d_operators.h"
@@ -54,14 +56,58 @@ Geometry geometry_of(const at::Tensor& x, at::TensorList weights, int rings) {
 
 std::int64_t groups_of(const Geometry& geometry, int lanes) { return (geometry.channels + lanes - 1) / lanes; }
 
-/// [C, 1, kd, kh, kw] as [groups, taps, lanes], with zeros for the channels that fill the last group.
+/// visit(tap, offset) for the taps of a weight in their order, with the offset of each from the channel's first value.
+template <class Visit>
+void for_each_tap(const at::Tensor& weight, const Visit& visit) {
+  const Kernel kernel = kernel_of(weight);
+  const std::int64_t depth_stride = weight.stride(2), row_stride = weight.stride(3), stride = weight.stride(4);
+  std::int64_t tap = 0;
+  for (std::int64_t z = 0; z < kernel.depth; ++z)
+    for (std::int64_t y = 0; y < kernel.height; ++y)
+      for (std::int64_t x = 0; x < kernel.width; ++x) visit(tap++, z * depth_stride + y * row_stride + x * stride);
+}
+
+/// Multiply-adds in whose time a value is moved from one layout to another.
+constexpr std::int64_t kScattered = 8;
+
+/// [C, 1, kd, kh, kw] as [groups, taps, lanes], with zeros for the channels that fill the last group. In one pass,
+/// whatever the strides: layers of few voxels would else take longer over this than over the convolution.
+template <class T>
 at::Tensor pack(const at::Tensor& weight, int lanes, bool flip) {
   const std::int64_t channels = weight.size(0), taps = kernel_of(weight).taps();
-  const std::int64_t groups = (channels + lanes - 1) / lanes;
-  at::Tensor packed = weight.reshape({channels, taps}).t();  // [taps, C]
-  if (flip) packed = packed.flip(0);
-  packed = at::constant_pad_nd(packed, {0, groups * lanes - channels});
-  return packed.reshape({taps, groups, lanes}).transpose(0, 1).contiguous();
+  const std::int64_t groups = (channels + lanes - 1) / lanes, stride = weight.stride(0);
+  const at::Tensor packed = at::empty({groups, taps, lanes}, weight.options());
+  const T* const from = weight.const_data_ptr<T>();
+  T* const to = packed.data_ptr<T>();
+  for_each_piece(groups, taps * lanes * kScattered, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t group = begin; group < end; ++group) {
+      const std::int64_t first = group * lanes, count = std::min<std::int64_t>(lanes, channels - first);
+      for_each_tap(weight, [&](std::int64_t tap, std::int64_t offset) {
+        T* const row = to + (group * taps + (flip ? taps - 1 - tap : tap)) * lanes;
+        for (std::int64_t lane = 0; lane < count; ++lane) row[lane] = from[(first + lane) * stride + offset];
+        std::fill(row + count, row + lanes, T(0));
+      });
+    }
+  });
+  return packed;
+}
+
+/// [taps, C] in the shape and strides of the weight: what it is a view of gets its gradient without a copy.
+template <class T>
+at::Tensor unpack(const at::Tensor& sums, const at::Tensor& weight) {
+  const at::Tensor gradient = at::empty_like(weight, weight.options(), at::MemoryFormat::Preserve);
+  const std::int64_t channels = weight.size(0), stride = gradient.stride(0);
+  const T* const from = sums.const_data_ptr<T>();
+  T* const to = gradient.data_ptr<T>();
+  for_each_piece(channels, kernel_of(weight).taps() * kScattered, [&](std::int64_t begin, std::int64_t end) {
+    constexpr std::int64_t together = 16;  // channels, that both sides' cache lines are used whole
+    for (std::int64_t first = begin; first < end; first += together)
+      for_each_tap(gradient, [&](std::int64_t tap, std::int64_t offset) {
+        for (std::int64_t c = first; c < std::min(first + together, end); ++c)
+          to[c * stride + offset] = from[tap * channels + c];
+      });
+  });
+  return gradient;
 }
 
 /// piece(Piece, scratch) for every piece, on all threads. Neighbouring groups of channels follow each other: their
@@ -92,7 +138,7 @@ ForwardResult forward_cpu(const at::Tensor& x_, at::TensorList weights, const Op
     for (std::size_t s = 0; s < weights.size(); ++s) {
       const auto scale = static_cast<std::int64_t>(s);
       const OptionalTensor bias = biases[s];
-      const at::Tensor packed = alive.emplace_back(pack(weights[s], loops<T, S>().lanes, false));
+      const at::Tensor packed = alive.emplace_back(pack<T>(weights[s], loops<T, S>().lanes, false));
       const at::Tensor dense_bias = alive.emplace_back(bias ? bias->contiguous() : at::Tensor());
       conv.scale[s] = {values_of<T>(packed), values_of<T>(dense_bias), volume_of<S>(y.select(1, scale)),
                        keep ? volume_of<S>(before_silu.select(1, scale)) : Volume<S>{}};
@@ -118,7 +164,7 @@ BackwardResult backward_cpu(const at::Tensor& grad_y_, const at::Tensor& x_, at:
     Backward<T, S> conv{geometry, volume_of<const S>(x), volume_of<S>(grad_x), {}};
     for (std::size_t s = 0; s < weights.size(); ++s) {
       const auto scale = static_cast<std::int64_t>(s);
-      const at::Tensor packed = alive.emplace_back(pack(weights[s], loops<T, S>().lanes, true));
+      const at::Tensor packed = alive.emplace_back(pack<T>(weights[s], loops<T, S>().lanes, true));
       conv.scale[s] = {values_of<T>(packed),
                        before_silu_ ? volume_of<const S>(before_silu.select(1, scale)) : Volume<const S>{},
                        volume_of<const S>(grad_y.select(1, scale)), parts[s].data_ptr<T>()};
@@ -127,10 +173,10 @@ BackwardResult backward_cpu(const at::Tensor& grad_y_, const at::Tensor& x_, at:
                        [&](const Piece& piece, T* scratch) { loops<T, S>().backward(conv, piece, scratch); });
   });
   for (std::size_t s = 0; s < weights.size(); ++s) {
-    const at::Tensor sum = sum_in_order(parts[s], 0);
-    const std::int64_t taps = kernel_of(weights[s]).taps();
-    grad_weights.push_back(sum.narrow(0, 0, taps).t().reshape(weights[s].sizes()));
-    grad_biases.push_back(sum.select(0, taps));
+    const at::Tensor sums = sum_in_order(parts[s], 0);
+    const auto unpacked = sums.scalar_type() == at::kDouble ? unpack<double> : unpack<float>;
+    grad_weights.push_back(unpacked(sums, weights[s]));
+    grad_biases.push_back(sums.select(0, kernel_of(weights[s]).taps()).clone());  // a view would keep all of it
   }
   return {grad_x, grad_weights, grad_biases};
 }

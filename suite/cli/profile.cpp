@@ -13,6 +13,7 @@
 #include "suite/objective/loss.h"
 #include "suite/objective/optimiser.h"
 #include "suite/profile/memory_prediction.h"
+#include "suite/profile/trace.h"
 #include "suite/run/match_budget.h"
 
 namespace m3d {
@@ -28,7 +29,7 @@ struct ProfileOptions {
   std::int64_t classes = 16;
   bool measure = false;
   std::int64_t batch_size = 1, repeats = 5;
-  std::string device = "cpu", precision = "fp32";
+  std::string device = "cpu", precision = "fp32", trace;
   bool json = false;
 };
 
@@ -195,6 +196,8 @@ int run_profile(const ProfileOptions& options) {
   if (!options.published.empty()) return print_published(options.published);
   if (options.architecture.empty())
     throw UserError("--architecture NAME is missing; m3d-bench list architectures shows the names");
+  if (!options.trace.empty() && !options.measure)
+    throw UserError("--trace: nothing runs without --measure; add it to trace the steps that it times");
   const Architecture& architecture = find_architecture(options.architecture);
   const NetworkInput input{options.channels, options.classes, {options.patch[0], options.patch[1], options.patch[2]}};
   const Json model = chosen_model(architecture, input, options);
@@ -204,7 +207,11 @@ int run_profile(const ProfileOptions& options) {
   if (const auto memory = predict_memory(architecture, model, request))
     costs["predicted_memory"] = memory_json(*memory);
   costs["parameters_by_module"] = parameters_by_module(architecture, input, model);
-  if (options.measure) costs["measured"] = measured_json(measure_speed(architecture, model, request), options);
+  const auto measure = [&] {
+    costs["measured"] = measured_json(measure_speed(architecture, model, request), options);
+    return 0;
+  };
+  if (options.measure) run_traced(options.trace, measure);
   if (options.json) return print_json(costs);
   if (!options.match.empty()) print_widths(architecture, model);
   print_costs(costs);
@@ -248,6 +255,11 @@ void add_profile(CLI::App& app, Command& chosen) {
       ->check(CLI::PositiveNumber);
   profile->add_option("--device", options->device, "with --measure: cpu or cuda (default cpu)");
   profile->add_option("--precision", options->precision, "with --measure: fp32 or bf16 (default fp32)");
+  profile
+      ->add_option(
+          "--trace", options->trace,
+          "with --measure: write a trace of the operators called (Kineto, Chrome's JSON); timings then include it")
+      ->type_name("FILE");
   profile->add_flag("--json", options->json, "one JSON document on stdout");
   profile->callback([options, &chosen] { chosen = [options] { return run_profile(*options); }; });
 }

@@ -61,6 +61,9 @@ TEST_CASE("float32 products by oneDNN agree with float64, gradients too") {
     CHECK(error_of([](const auto& x) { return torch::mm(x[0], x[1]); }, {a, b}) < 1e-5);
     CHECK(error_of([](const auto& x) { return torch::mm(x[0].t(), x[1].t()); },
                    {a.t().contiguous(), b.t().contiguous()}) < 1e-5);
+    CHECK(error_of([](const auto& x) { return torch::mm(x[0].narrow(1, 40, 8), x[1].narrow(0, 3, 8)); }, {a, b}) <
+          1e-5);
+    CHECK(error_of([](const auto& x) { return torch::mm(x[0], x[1].narrow(1, 3, 20)); }, {a, b}) < 1e-5);
     CHECK(error_of([](const auto& x) { return torch::linear(x[0], x[1], x[2]); }, {a, b.t().contiguous(), bias}) <
           1e-5);
     CHECK(error_of([](const auto& x) { return torch::linear(x[0], x[1], x[2]); }, {batch, b.t().contiguous(), bias}) <

@@ -144,6 +144,9 @@ TEST_CASE("files that are not what a subcommand needs are refused by name") {
   outcome = run(place, {"profile", "--architecture", "ulike_mamba_3d", "--patch", "100,100,100"});
   CHECK(outcome.exit_code == 2);
   CHECK_THAT(outcome.err, Contains("multiples of"));
+  outcome = run(place, {"profile", "--architecture", "ulike_mamba_3d", "--trace", "t.json"});
+  CHECK(outcome.exit_code == 2);
+  CHECK_THAT(outcome.err, Contains("--measure"));
 }
 
 TEST_CASE("a dataset folder that is empty, or lacks a file, is refused") {

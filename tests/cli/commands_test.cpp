@@ -133,15 +133,18 @@ TEST_CASE("a dry run shows what is left out and why") {
 
 TEST_CASE("profile measures on request") {
   const Workplace place;
-  const Outcome outcome =
-      run(place, {"profile", "--architecture", "ulike_mamba_3d", "--set", "encoder_embed_dims=[8,8,16,16]",
-                  "stem_channels=8", "--patch", "32,32,32", "--measure", "--repeats", "2", "--json"});
+  const Outcome outcome = run(
+      place, {"profile", "--architecture", "ulike_mamba_3d", "--set", "encoder_embed_dims=[8,8,16,16]",
+              "stem_channels=8", "--patch", "32,32,32", "--measure", "--repeats", "2", "--json", "--trace", "t.json"});
   INFO(outcome.err);
   REQUIRE(outcome.exit_code == 0);
   const Json measured = outcome.json()["measured"];
   CHECK(measured["training_step_seconds"]["least"] <= measured["training_step_seconds"]["median"]);
   CHECK(measured["training_step_seconds"]["median"] <= measured["training_step_seconds"]["most"]);
   CHECK(measured["inference_seconds"]["least"] > 0);
+  const Json trace = Json::parse(read_file(place.path() / "t.json"));
+  const auto is_scan = [](const Json& event) { return event.value("name", "") == "m3d::selective_scan_backward"; };
+  CHECK(std::any_of(trace["traceEvents"].begin(), trace["traceEvents"].end(), is_scan));
 }
 
 TEST_CASE("profile reproduces the published costs") {

@@ -121,14 +121,28 @@ TEST_CASE("depthwise_conv3d: tensors that are not contiguous", "[depthwise_conv3
     CHECK(torch::equal(call(depthwise_conv3d, {x, t[1], t[2]}, true), expected));
 }
 
+TEST_CASE("depthwise_conv3d: a kernel whose axes are turned, and the gradient of what it is a view of",
+          "[depthwise_conv3d]") {
+  const UseInstructionSet use(GENERATE(from_range(all_instruction_sets)));
+  const std::int64_t channels = GENERATE(3, 16, 70);
+  const Sizes axes = GENERATE(Sizes{0, 1, 4, 2, 3}, Sizes{0, 1, 3, 4, 2});
+  const at::Tensor x = fill("x", {2, 4, 3, 5, channels}), weight = fill("weight", {channels, 1, 3, 1, 5});
+  const auto turned = [&](decltype(depthwise_conv3d_reference) function) {
+    return gradients([&](const Tensors& t) { return loss(function, {t[0], t[1].permute(axes)}, true); }, {x, weight});
+  };
+  const Tensors got = turned(depthwise_conv3d), expected = turned(depthwise_conv3d_reference);
+  CHECK(relative_error(got[0], expected[0]) < 1e-12);
+  CHECK(relative_error(got[1], expected[1]) < 1e-12);
+  CHECK(got[1].is_contiguous());  // as the weight is: an optimiser's step reads both in one order
+}
+
 TEST_CASE("depthwise_conv3d_multiscale: equals its kernels one by one", "[depthwise_conv3d]") {
   struct Case {
     std::vector<Sizes> kernels;
     bool silu, without_first_bias;
   };
-  for (const Case& c :
-       {Case{{{3, 3, 3}, {5, 5, 5}, {7, 7, 7}}, true, false}, Case{{{7, 1, 3}, {1, 5, 1}}, false, true},
-        Case{{{3, 3, 3}, {9, 3, 5}, {1, 1, 1}, {5, 7, 3}}, true, true}, Case{{{5, 5, 5}}, true, false}})
+  for (const Case& c : {Case{{{3, 3, 3}, {5, 5, 5}, {7, 7, 7}}, true, false}, Case{{{7, 1, 3}, {1, 5, 1}}, false, true},
+                        Case{{{3, 3, 3}, {9, 3, 5}, {1, 1, 1}, {5, 7, 3}}, true, true}, Case{{{5, 5, 5}}, true, false}})
     for (const Sizes& shape : {Sizes{2, 5, 6, 9, 20}, Sizes{1, 18, 3, 4, 7}, Sizes{0, 2, 3, 4, 5}}) {
       const Multiscale conv(shape, c.kernels, c.silu, c.without_first_bias);
       const Tensors expected = Multiscale::results([&](const Tensors& t) { return conv.reference(t); }, conv.tensors);
