@@ -97,6 +97,15 @@ TEST_CASE("an output folder that cannot be written is refused by name") {
       run(place, {"--suite", "smoke", "--dataset", "phantom_mri", "--out", (blocked / "results").string()});
   CHECK(outcome.exit_code == 2);
   CHECK_THAT(outcome.err, Contains("--out") && Contains("file"));
+  const auto refused = [&](std::vector<std::string> arguments, const char* option) {
+    arguments.insert(arguments.end(), {option, (blocked / "below").string()});
+    const Outcome one = run(place, arguments);
+    CHECK(one.exit_code == 2);
+    CHECK_THAT(one.err, Contains("cannot write to " + blocked.string()) && Contains(option));
+  };
+  refused({"prepare", "--dataset", "phantom_mri"}, "--data-root");
+  refused({"predict", "--run", "r", "--input", "i"}, "--output");
+  refused({"ensemble", "--input", "i", "--input", "j"}, "--output");
 }
 
 TEST_CASE("links in a circle are refused by name, wherever a folder is expected") {

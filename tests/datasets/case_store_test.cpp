@@ -1,5 +1,6 @@
 #include "datasets/storage/case_store.h"
 
+#include <cstring>
 #include <fstream>
 #include <numeric>
 #include <thread>
@@ -327,14 +328,15 @@ TEST_CASE("damaged properties are refused with the file's name", "[case_store]")
   const PreparedCase one = random_case("a", {5, 9, 7}, 1);
   write_case_properties(ours, properties_of(one), one.shape);
   const std::string written = read_file(ours);
-  const auto sizes = [](char rows, char columns) {  // of an array, as ours are written
-    std::string text("(\x8a\x08?\0\0\0\0\0\0\0\x8a\x08?\0\0\0\0\0\0\0t", 22);
-    text[3] = rows, text[13] = columns;
+  const auto sizes = [](std::int64_t rows, std::int64_t columns) {  // of an array, as ours are written
+    std::string text("(\x8a\x08????????\x8a\x08????????t", 22);
+    std::memcpy(&text[3], &rows, 8);
+    std::memcpy(&text[13], &columns, 8);
     return text;
   };
   const std::size_t place = written.find(sizes(3, 4));
   REQUIRE(place != std::string::npos);
-  const auto error_with = [&](char rows, char columns) {
+  const auto error_with = [&](std::int64_t rows, std::int64_t columns) {
     write_atomically(ours, std::string(written).replace(place, 22, sizes(rows, columns)));
     CHECK_THROWS_WITH(read_case_properties(ours, one.shape), Contains("ours.pkl"));
     try {
@@ -346,6 +348,8 @@ TEST_CASE("damaged properties are refused with the file's name", "[case_store]")
   };
   CHECK_THAT(error_with(4, 3), Contains("not [N, 4]"));
   CHECK_THAT(error_with(4, 4), Contains("do not fit its bytes"));
+  CHECK_THAT(error_with((std::int64_t{1} << 62) + 3, 4),
+             Contains("impossible sizes"));         // 12 values, as 64 bits hold it
   for (std::size_t i = 2; i < whole.size(); ++i) {  // any single wrong byte: read or refused, nothing else
     std::string damaged = whole;
     damaged[i] = static_cast<char>(damaged[i] ^ 0x55);

@@ -211,6 +211,11 @@ TEST_CASE("A finished run segments new images as it did its validation cases") {
   write_image(other / "case_3_0000.mha", read_image(input / "case_3_0000.nii.gz"));
   CHECK_THROWS_WITH(predict_folder({{run}, other, other, "", false}), Contains("case_3") && Contains("two endings"));
   CHECK_THROWS_WITH(predict_folder({{run}, world.root / "raw", output, "", false}), Contains("case_0000.nii.gz"));
+  Json data = json_in(run / "data.json");
+  data["channel_names"].push_back("T2");
+  write_atomically(run / "data.json", data.dump());
+  CHECK_THROWS_WITH(predict_folder({{run}, input, output, "", false}),
+                    Contains("has no channel T2") && Contains("_0001.nii.gz is missing"));
 }
 
 TEST_CASE("Runs that differ in their seed are an ensemble by the mean of their logits") {
