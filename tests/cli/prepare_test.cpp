@@ -7,6 +7,7 @@
 #include "datasets/catalogue/dataset.h"
 #include "tests/catch.h"
 #include "tests/cli/program.h"
+#include "tests/datasets/small_dataset.h"
 
 using namespace m3d;
 using namespace m3d::test;
@@ -129,6 +130,20 @@ TEST_CASE("prepare names the folder that it cannot write preprocessed cases to")
   const Outcome refused = run(place, {"prepare", "--dataset", "227", "--data-root", "raw"});
   CHECK(refused.exit_code == 2);
   CHECK_THAT(refused.err, Contains("nnUNet_preprocessed") && Contains("not a folder"));
+}
+
+TEST_CASE("prepare refuses what the disk cannot hold before it begins") {
+  const Workplace place;
+  const fs::path folder = write_small_dataset(place.path() / "raw");
+  ImageF image = read_image(folder / "imagesTr" / "a_0000.nii.gz");
+  LabelImage labels = read_labels(folder / "labelsTr" / "a.nii.gz");
+  image.geometry.spacing_mm = labels.geometry.spacing_mm = {1e5, 1e5, 1e5};  // petabytes at the others' spacing
+  write_image(folder / "imagesTr" / "a_0000.nii.gz", image);
+  write_labels(folder / "labelsTr" / "a.nii.gz", labels);
+  const Outcome refused = run(place, {"prepare", "--dataset", "501", "--data-root", "raw"});
+  CHECK(refused.exit_code == 2);
+  CHECK_THAT(refused.err, Contains("not enough disk: preprocessed data need about") && Contains("are free"));
+  CHECK_FALSE(fs::exists(place.path() / "raw" / "nnUNet_preprocessed"));
 }
 
 TEST_CASE("prepare without data: where to get it, under which licence, and the command that follows") {
