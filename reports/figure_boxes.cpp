@@ -12,8 +12,7 @@
 namespace m3d::reports {
 namespace {
 
-constexpr double kNarrowestBoxMm = 2.4, kClassGapBoxes = 1.6, kPanelHeightMm = 42, kNamesMm = 7, kLineMm = 3.2,
-                 kLeftMm = 13;
+constexpr double kNarrowestBoxMm = 2.4, kClassGapBoxes = 1.6, kPanelHeightMm = 42, kNamesMm = 7, kLeftMm = 13;
 
 struct Box {
   std::size_t panel, configuration;
@@ -70,7 +69,7 @@ Grid grid_of(const Section& section, double plot_width, const Theme& theme) {
   grid.panels = (section.classes.size() + most - 1) / most;
   grid.classes_a_panel = (section.classes.size() + grid.panels - 1) / grid.panels;
   grid.slots = slots_a_class * static_cast<double>(grid.classes_a_panel);
-  grid.names_mm = kNamesMm + kLineMm * static_cast<double>(most_lines - 1);
+  grid.names_mm = kNamesMm + line_spacing_mm(theme) * static_cast<double>(most_lines - 1);
   return grid;
 }
 

@@ -12,7 +12,7 @@ namespace m3d::reports {
 namespace {
 
 constexpr std::size_t kMostPoints = 150;  // of a curve; longer ones are thinned
-constexpr double kPanelHeightMm = 28, kTitleMm = 7, kTitleLineMm = 3.4, kTicsMm = 11, kLeftMm = 14, kGapMm = 6;
+constexpr double kPanelHeightMm = 28, kTitleMm = 7, kTicsMm = 11, kLeftMm = 14, kGapMm = 6;
 
 /// A column of log.csv and how it is drawn.
 struct Series {
@@ -131,7 +131,7 @@ Drawing curves(const Section& section, const Theme& theme, const Words& words, c
     titles.push_back(broken_to(section.configurations[configuration].short_label, panel_width, theme));
     title_breaks = std::max(title_breaks, line_breaks(titles.back()));
   }
-  const double pitch = kPanelHeightMm + kTitleMm + kTitleLineMm * title_breaks,
+  const double pitch = kPanelHeightMm + kTitleMm + line_spacing_mm(theme) * title_breaks,
                height = pitch * static_cast<double>(rows) + kTicsMm;
   std::string body = "set multiplot\n" + ranges_text(all) + "set grid ytics linewidth 0.4 linecolor rgb \"#E9EBED\"\n";
   for (std::size_t i = 0; i < shown.size(); ++i) {
@@ -141,8 +141,8 @@ Drawing curves(const Section& section, const Theme& theme, const Words& words, c
     const bool lowest = i + columns >= shown.size();
     body += place_axes(panel, width, height) + "unset label\n";
     const double title_bottom = panel.bottom + panel.height + 2.2;
-    body += text_at(titles[i], panel.left + panel.width / 2, title_bottom + kTitleLineMm * line_breaks(titles[i]),
-                    width, height, "center");
+    body += text_at(titles[i], panel.left + panel.width / 2,
+                    title_bottom + line_spacing_mm(theme) * line_breaks(titles[i]), width, height, "center");
     body += lowest ? "set format x \"%g\"\nset xlabel \"Training step\" offset 0,0.6\n"
                    : "set format x \"\"\nunset xlabel\n";
     body += column == 0 ? "set format y \"%g\"\nset ylabel " + quote(words.y_label) + " offset 0.3,0\n"

@@ -131,11 +131,9 @@ std::string labels_text(const std::vector<Bubble>& bubbles, const Scale& scale, 
     const double x = places[i].x / scale.width, y = places[i].y / scale.height;
     text += fmt::format("set label {} at screen {:.4f},{:.4f} center front\n", quote(bubbles[i].label), x, y);
     if (!places[i].far) continue;
-    const double label_edge =
-        y + (places[i].y < scale.y(bubbles[i].dice) ? 1 : -1) * 0.5 * text_height_mm(theme) / scale.height;
     text += fmt::format(
         "set arrow from screen {:.4f},{:.4f} to first {:.6g},{:.6g} nohead linewidth 0.5 linecolor rgb \"{}\" back\n",
-        x, label_edge, bubbles[i].macs, bubbles[i].dice, theme.grey);
+        places[i].line_x / scale.width, places[i].line_y / scale.height, bubbles[i].macs, bubbles[i].dice, theme.grey);
   }
   return text;
 }

@@ -53,7 +53,10 @@ double area(const Rectangle& r) { return (r.right - r.left) * (r.top - r.bottom)
 /// The label's centre so that its box touches the disc (plus `distance`) in direction `angle`.
 LabelPosition position(const LabelledDisc& disc, double angle, double distance) {
   const double reach = disc.radius + kGap + distance, c = std::cos(angle), s = std::sin(angle);
-  return {disc.x + c * (reach + disc.width / 2), disc.y + s * (reach + disc.height / 2), distance > 0};
+  LabelPosition place{disc.x + c * (reach + disc.width / 2), disc.y + s * (reach + disc.height / 2), distance > 0};
+  place.line_x = std::clamp(disc.x, place.x - disc.width / 2, place.x + disc.width / 2);
+  place.line_y = std::clamp(disc.y, place.y - disc.height / 2, place.y + disc.height / 2);
+  return place;
 }
 
 /// Clips the segment to the rectangle (Liang and Barsky).
@@ -87,8 +90,7 @@ std::vector<Candidate> candidates_of(const std::vector<LabelledDisc>& discs, std
       const int side = step % 2 == 0 ? step / 2 : -(step + 1) / 2;
       Candidate one{position(disc, 2 * std::numbers::pi * side / kDirections, distance), {}, {}, 0};
       one.box = around(one.place.x, one.place.y, disc.width / 2, disc.height / 2);
-      if (one.place.far)
-        one.line = Segment{one.place.x, one.place.y < disc.y ? one.box.top : one.box.bottom, disc.x, disc.y};
+      if (one.place.far) one.line = Segment{one.place.line_x, one.place.line_y, disc.x, disc.y};
       one.cost = kOutside * (area(one.box) - overlap(one.box, frame)) + kDistanceCost * distance;
       for (const Rectangle& other : obstacles) one.cost += overlap(one.box, other);
       for (std::size_t other = 0; other < discs.size(); ++other) {

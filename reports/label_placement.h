@@ -13,8 +13,9 @@ struct LabelledDisc {
 };
 
 struct LabelPosition {
-  double x = 0, y = 0;  // the label's centre
-  bool far = false;     // not beside its disc: draw a line
+  double x = 0, y = 0;            // the label's centre
+  bool far = false;               // not beside its disc: draw a line
+  double line_x = 0, line_y = 0;  // from here to the disc's centre: the label's nearest point
 };
 
 /// Greedy: every label, discs from top to bottom, takes the place around its disc where it and its line cost least:

@@ -12,6 +12,7 @@ namespace m3d::reports {
 namespace {
 
 constexpr double kMmPerPoint = 25.4 / 72;
+constexpr double kLineSpacing = 1.5;  // of the font size; gnuplot's in SVG, the widest of its formats
 constexpr double kSwatchMm = 3, kSwatchGapMm = 1.2, kEntryGapMm = 4;
 
 /// A character's width as a share of the font size, by its kind, in DejaVu Sans: it stands in for Helvetica where that
@@ -56,6 +57,8 @@ double text_width_mm(const std::string& text, const Theme& theme) {
   for (const char c : text) width += character_width(c);
   return width * text_height_mm(theme);
 }
+
+double line_spacing_mm(const Theme& theme) { return kLineSpacing * text_height_mm(theme); }
 
 double text_height_mm(const Theme& theme) { return theme.font_size_pt * kMmPerPoint; }
 

@@ -44,8 +44,9 @@ double text_width_mm(const std::string& text, const Theme& theme);
 double text_height_mm(const Theme& theme);
 /// "UlikeMamba_3d · tri" on lines of its own parts where it is wider than `width_mm`; parts that still are, at spaces.
 std::string broken_to(const std::string& label, double width_mm, const Theme& theme);
-/// How many lines a text takes beyond its first.
+/// How many lines a text takes beyond its first, and from line to line.
 double line_breaks(const std::string& text);
+double line_spacing_mm(const Theme& theme);
 /// A text at (x, y) mm; `options` are gnuplot's ("center", "rotate by 90").
 std::string text_at(const std::string& text, double x_mm, double y_mm, double picture_width, double picture_height,
                     const std::string& options);

@@ -12,7 +12,8 @@ namespace m3d::reports {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr double kSideMm = 1, kNarrowestColumnMm = 21, kWidestColumnMm = 32, kTitleGapMm = 1.5, kLineMm = 3.4;
+constexpr double kSideMm = 1, kNarrowestColumnMm = 21, kWidestColumnMm = 32, kTitleGapMm = 1.5;
+constexpr double kHeadingMm = 4.8;  // of one line, with the room around it
 
 double widest_line_mm(const std::string& text, const Theme& theme) {
   double widest = 0;
@@ -35,10 +36,7 @@ std::size_t columns_a_band(const std::vector<std::string>& titles, const Theme& 
 /// Where everything is: in pixels of the raster, and how large they are.
 class Sheet {
  public:
-  Sheet(const PanelTable& table, const Theme& theme)
-      : table_(table),
-        columns_(columns_a_band(table.titles, theme)),
-        bands_((table.titles.size() + columns_ - 1) / columns_) {
+  Sheet(const PanelTable& table, const Theme& theme) : table_(table), columns_(columns_a_band(table.titles, theme)) {
     for (const auto& row : table.rows) {
       row_heights_.push_back(0);
       for (const Raster& panel : row) {
@@ -50,18 +48,25 @@ class Sheet {
     const double column_mm =
         std::min((theme.double_column_mm - 2 * kSideMm) / static_cast<double>(columns_), kWidestColumnMm);
     pixels_per_mm_ = static_cast<double>(cell_ + table.gap) / column_mm;
-    double most_breaks = 0;
     for (std::size_t i = 0; i < table.titles.size(); ++i) {
       headings_.push_back(broken_to(table.titles[i], column_mm, theme) +
                           (table.remarks[i].empty() ? "" : "\n" + table.remarks[i]));
-      most_breaks = std::max(most_breaks, line_breaks(headings_.back()));
+      heights_mm_.push_back(line_spacing_mm(theme) * line_breaks(headings_.back()));
     }
-    heading_height_ = static_cast<std::size_t>(std::lround(kLineMm * (most_breaks + 1.4) * pixels_per_mm_));
+    std::size_t top = 0;
+    for (std::size_t begin = 0; begin < headings_.size(); begin += columns_) {
+      const auto first = heights_mm_.begin() + static_cast<std::ptrdiff_t>(begin);
+      const auto count = static_cast<std::ptrdiff_t>(std::min(columns_, headings_.size() - begin));
+      top += static_cast<std::size_t>(
+          std::lround((kHeadingMm + *std::max_element(first, first + count)) * pixels_per_mm_));
+      band_tops_.push_back(top);
+      top += band_height_;
+    }
+    height_ = top - table.gap;
   }
 
   Raster raster() const {
-    Raster canvas(columns_ * (cell_ + table_.gap) - table_.gap, bands_ * (heading_height_ + band_height_) - table_.gap,
-                  {255, 255, 255});
+    Raster canvas(columns_ * (cell_ + table_.gap) - table_.gap, height_, {255, 255, 255});
     for (std::size_t column = 0; column < table_.titles.size(); ++column) {
       std::size_t top = band_top(column);
       for (std::size_t row = 0; row < table_.rows.size(); ++row) {
@@ -80,7 +85,7 @@ class Sheet {
     std::string text;
     for (std::size_t i = 0; i < headings_.size(); ++i) {
       const double x = left_mm + millimetres(left(i)) + 0.5 * millimetres(cell_);
-      const double y = top_mm - millimetres(band_top(i)) + 2.2 + kLineMm * line_breaks(headings_[i]);
+      const double y = top_mm - millimetres(band_top(i)) + 2.2 + heights_mm_[i];
       text += text_at(headings_[i], x, y, width, height, "center");
     }
     return text;
@@ -88,9 +93,7 @@ class Sheet {
 
  private:
   std::size_t left(std::size_t column) const { return column % columns_ * (cell_ + table_.gap); }
-  std::size_t band_top(std::size_t column) const {
-    return heading_height_ + column / columns_ * (heading_height_ + band_height_);
-  }
+  std::size_t band_top(std::size_t column) const { return band_tops_[column / columns_]; }
 
   static void paste(Raster& canvas, const Raster& part, std::size_t left, std::size_t top) {
     for (std::size_t y = 0; y < part.height; ++y)
@@ -98,10 +101,11 @@ class Sheet {
   }
 
   const PanelTable& table_;
-  std::size_t columns_, bands_, cell_ = 0, band_height_ = 0, heading_height_ = 0;
+  std::size_t columns_, cell_ = 0, band_height_ = 0, height_ = 0;
   double pixels_per_mm_ = 1;
-  std::vector<std::size_t> row_heights_;
+  std::vector<std::size_t> row_heights_, band_tops_;  // below the headings
   std::vector<std::string> headings_;
+  std::vector<double> heights_mm_;  // of the headings, beyond their first line
 };
 
 }  // namespace
