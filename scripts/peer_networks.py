@@ -164,10 +164,18 @@ def _mednext(kernel_size):
     return make
 
 
-def _transbts(_patch, originals):
+def _transbts(patch, originals):
+    """Its preset with the image's size as an argument; the table of positions, of 4096 rows for 128 cubed whatever that
+    size, gets a row a token."""
+    import torch
+
     with originals_modules({"models": originals / "TransBTS/models"}, {}):
-        network = importlib.import_module("models.TransBTS.TransBTS_downsample8x_skipconnection").TransBTS
-        return network("brats")[1]
+        preset = importlib.import_module("models.TransBTS.TransBTS_downsample8x_skipconnection").BTS
+        network = preset(img_dim=patch[0], patch_dim=8, num_channels=4, num_classes=4, embedding_dim=512, num_heads=8,
+                         num_layers=4, hidden_dim=4096, dropout_rate=0.1, attn_dropout_rate=0.1)
+    tokens = (patch[0] // 8) ** 3
+    network.position_encoding.position_embeddings = torch.nn.Parameter(torch.zeros(1, tokens, 512))
+    return network
 
 
 def _segformer3d(_patch, originals):
@@ -219,7 +227,7 @@ PEERS = {
                            patch=(64, 64, 64)),
     "mednext_k3": Peer(_mednext(3), ("size=B",)),
     "mednext_k5": Peer(_mednext(5), ("size=B",)),
-    "transbts": Peer(_transbts, patch=(128, 128, 128), channels=4, classes=4),
+    "transbts": Peer(_transbts, ("output=probabilities",), patch=(64, 64, 64), channels=4, classes=4),
     "segformer3d": Peer(_segformer3d, patch=(64, 64, 64)),
     "segformer3d_sdpa": Peer(_segformer3d_sdpa, patch=(64, 64, 64)),
     "transunet": Peer(_transunet, patch=(2, 224, 224), slices=True),

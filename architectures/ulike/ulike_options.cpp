@@ -1,5 +1,6 @@
 #include "architectures/ulike/ulike_options.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "common/error.h"
@@ -205,10 +206,11 @@ void set_scales(UlikeConfig& config, const std::string& scheme) {
   if (scheme == "msv1" || scheme == "msv2") config.patch_kernels = {3, 7};
   if (scheme == "msv3") config.patch_kernels = {3, 5, 7};
   config.mixer_per_kernel = scheme == "msv1";
-  for (const char kind : config.encoder_kinds)
-    if (scheme == "msv4" && kind != 'M')
-      throw UserError(
-          "multiscale msv4 lies inside the Mamba mixer: with attention or no mixer choose none, msv1, msv2 or msv3");
+  const bool mamba =
+      std::find(config.encoder_kinds.begin(), config.encoder_kinds.end(), 'M') != config.encoder_kinds.end();
+  if (scheme == "msv4" && !mamba)
+    throw UserError(
+        "multiscale msv4 lies inside the Mamba mixer: with attention or no mixer choose none, msv1, msv2 or msv3");
 }
 
 }  // namespace

@@ -319,6 +319,9 @@ std::optional<RecordForm> ulike_record_form(const std::string& name, const Json&
   for (const auto& spec : schema.specs())
     if (const Json value = config.get<Json>(spec.name, nullptr); !value.is_null()) options[spec.name] = value;
   config.require_all_used();
+  // A mixer is named also where no stage of the encoder has one.
+  if (options.contains("sc_en") && options["sc_en"].dump().find('M') == std::string::npos)
+    options["multiscale"] = "none";
   if (options.contains("decoder_embed_dims") && options["decoder_embed_dims"].size() == 4)
     options["stem_channels"] = options["decoder_embed_dims"][3];
   form.options = options;

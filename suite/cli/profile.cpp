@@ -80,6 +80,8 @@ void print_costs(const Json& costs) {
   if (costs.contains("predicted_memory"))
     for (const auto& [name, value] : costs["predicted_memory"].items()) add("predicted " + name, value);
   print_table(rows);
+  if (costs.contains("predicted_memory_absent"))
+    std::printf("no predicted memory: %s\n", costs["predicted_memory_absent"].get<std::string>().c_str());
   rows.clear();
   add_modules(costs["parameters_by_module"], "", rows);
   std::printf("\nparameters by module\n");
@@ -113,6 +115,18 @@ Json memory_json(const MemoryPrediction& memory) {
           {"activations_bytes", memory.activations},
           {"training_peak_bytes", memory.training_peak},
           {"inference_peak_bytes", memory.inference_peak}};
+}
+
+/// The bytes that a step will need, or why that is not known.
+void add_predicted_memory(Json& costs, const Architecture& architecture, const Json& model,
+                          const SpeedRequest& request) {
+  const auto absent = [&](const char* why) { costs["predicted_memory_absent"] = why; };
+  if (request.precision != "fp32") return absent("only steps in fp32 are predicted");
+  if (request.device != "cpu") return absent("only steps on the CPU are predicted");
+  if (const auto memory = predict_memory(architecture, model, request))
+    costs["predicted_memory"] = memory_json(*memory);
+  else
+    absent("the network calls an operator whose result's shape LibTorch does not tell beforehand");
 }
 
 /// Parameters of the module's children and theirs, in their order; children without parameters are left out.
@@ -204,8 +218,7 @@ int run_profile(const ProfileOptions& options) {
   require_divisible(input, architecture, model);
   const SpeedRequest request = request_for(input, options);
   Json costs = costs_json(architecture, input, model);
-  if (const auto memory = predict_memory(architecture, model, request))
-    costs["predicted_memory"] = memory_json(*memory);
+  add_predicted_memory(costs, architecture, model, request);
   costs["parameters_by_module"] = parameters_by_module(architecture, input, model);
   const auto measure = [&] {
     costs["measured"] = measured_json(measure_speed(architecture, model, request), options);

@@ -147,6 +147,18 @@ TEST_CASE("profile measures on request") {
   CHECK(std::any_of(trace["traceEvents"].begin(), trace["traceEvents"].end(), is_scan));
 }
 
+TEST_CASE("profile says why it predicts no memory") {
+  const Workplace place;
+  const std::vector<std::string> small = {"profile", "--architecture", "ulike_mamba_3d",
+                                          "--patch", "32,32,32",       "--json"};
+  CHECK(run(place, small).json().contains("predicted_memory"));
+  auto reduced = small;
+  reduced.insert(reduced.end(), {"--precision", "bf16"});
+  const Json costs = run(place, reduced).json();
+  CHECK_FALSE(costs.contains("predicted_memory"));
+  CHECK(costs.at("predicted_memory_absent") == "only steps in fp32 are predicted");
+}
+
 TEST_CASE("profile reproduces the published costs") {
   const fs::path table = reference_folder() / "costs_ulike.json";
   if (!fs::exists(table)) {
