@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
-#include <iterator>
 #include <map>
 #include <optional>
 #include <set>
@@ -393,51 +392,10 @@ class Reader {
 
 }  // namespace
 
-PickleValue::~PickleValue() {
-  std::vector<PicklePointer> left;
-  const auto take_parts = [&left](PickleValue& value) {
-    std::move(value.items.begin(), value.items.end(), std::back_inserter(left));
-    for (auto& [key, entry] : value.entries) left.push_back(std::move(key)), left.push_back(std::move(entry));
-    if (value.state) left.push_back(std::move(value.state));
-    value.items.clear(), value.entries.clear();
-  };
-  take_parts(*this);
-  while (!left.empty()) {
-    const PicklePointer last = std::move(left.back());
-    left.pop_back();
-    if (last.use_count() == 1) take_parts(*last);
-  }
-}
-
 void damaged_pickle(const std::string& why) { throw std::runtime_error("its pickle is damaged: " + why); }
 
 PicklePointer read_pickle(std::string_view bytes, std::size_t& position, const PickleHooks& hooks) {
   return Reader(bytes, position, hooks).read();
-}
-
-PicklePointer entry_of(const PickleValue& dictionary, std::string_view key) {
-  for (const auto& [name, value] : dictionary.entries)
-    if (name->kind == Kind::text && name->text == key) return value;
-  return nullptr;
-}
-
-PickleWriter::PickleWriter(int protocol) {
-  put("\x80");
-  raw(static_cast<std::uint8_t>(protocol));
-}
-
-void PickleWriter::integer(std::int64_t value) { put("\x8a"), raw(std::uint8_t{8}), raw(value); }
-
-void PickleWriter::number(double value) { put("G"), raw(__builtin_bswap64(std::bit_cast<std::uint64_t>(value))); }
-
-void PickleWriter::text(std::string_view value) { put("X"), raw(static_cast<std::uint32_t>(value.size())), put(value); }
-
-void PickleWriter::bytes(std::string_view value) {
-  put("\x8e"), raw(static_cast<std::uint64_t>(value.size())), put(value);
-}
-
-void PickleWriter::global(std::string_view module, std::string_view name) {
-  put("c"), put(module), put("\n"), put(name), put("\n");
 }
 
 }  // namespace m3d
