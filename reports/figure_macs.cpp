@@ -14,7 +14,9 @@
 namespace m3d::reports {
 namespace {
 
-constexpr std::size_t kMostInAColumn = 8;  // bubbles; labels of more need a page's width
+// More bubbles than these, and wider labels, need a page's width.
+constexpr std::size_t kMostInAColumn = 8;
+constexpr double kWidestInAColumnMm = 30;
 
 constexpr double kLargestRadiusMm = 3.6;
 
@@ -74,13 +76,19 @@ AxisRange dice_range(const std::vector<Bubble>& bubbles) {
   return {middle - 0.66 * span, middle + 0.66 * span};
 }
 
+bool fits_a_column(const std::vector<Bubble>& bubbles, const Theme& theme) {
+  return bubbles.size() <= kMostInAColumn && std::all_of(bubbles.begin(), bubbles.end(), [&](const Bubble& bubble) {
+           return text_width_mm(bubble.label, theme) <= kWidestInAColumnMm;
+         });
+}
+
 /// Values as millimetres of a picture.
 struct Scale {
   Scale(const std::vector<Bubble>& bubbles, const Theme& theme)
       : macs(macs_range(bubbles)),
         dice(dice_range(bubbles)),
-        width(bubbles.size() > kMostInAColumn ? theme.double_column_mm : theme.single_column_mm),
-        height(bubbles.size() > kMostInAColumn ? 98 : 78),
+        width(fits_a_column(bubbles, theme) ? theme.single_column_mm : theme.double_column_mm),
+        height(fits_a_column(bubbles, theme) ? 78 : 98),
         frame{12, width - 2, 12, height - 7} {}
   double x(double value) const { return LogAxis{macs, frame.left, frame.right}.mm(value); }
   double y(double value) const {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <set>
 
+#include "reports/table.h"
+
 namespace m3d::reports {
 namespace {
 
@@ -103,11 +105,14 @@ void name_variants(Section& section) {
              "Settings " + configuration.variant + ": " + settings_text(configuration, names) + ".");
 }
 
+/// Where several axes vary, their names stand before the values: "gsc none · tom released".
 void name_configurations(Section& section) {
+  Texts axes = section.varied_axes;
+  std::erase(axes, "architecture");
   for (Configuration& configuration : section.configurations) {
     Texts values;
-    for (const std::string& axis : section.varied_axes)
-      if (axis != "architecture") values.push_back(configuration.axis_value(axis));
+    for (const std::string& axis : axes)
+      values.push_back((axes.size() > 1 ? spaced(axis) + " " : "") + configuration.axis_value(axis));
     Texts full = values;
     full.insert(full.begin(), configuration.first().title);
     const bool one_architecture = section.varied_axes.empty() || section.varied_axes.front() != "architecture";

@@ -14,7 +14,7 @@ struct Configuration {
   std::vector<const Run*> runs;      // status ok
   std::vector<const Run*> failures;  // every other status
   std::string label;                 // "UlikeMamba_3d · tri": unique in its section
-  std::string short_label;           // what tells it apart: "tri"
+  std::string short_label;           // what tells it apart: "tri", "gsc none · tom released"
   std::string variant;               // "A", "B" … where equal axis values were trained with different settings
 
   const Run& first() const { return runs.empty() ? *failures.front() : *runs.front(); }

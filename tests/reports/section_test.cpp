@@ -86,9 +86,9 @@ TEST_CASE("rows that were not trained alike are flagged with what differs, unles
   const std::vector<std::string> notes = sections_of(all.runs)[0].mixed_recipes;
   REQUIRE(notes.size() == 2);
   CHECK(contains(notes[0], "Mixed recipes: train.epochs is "));
-  CHECK(contains(notes[0], "1000 for dual · 0"));
+  CHECK(contains(notes[0], "1000 for scan dual · overlap 0"));
   CHECK(contains(notes[0], "300 for "));
-  CHECK(contains(notes[1], "sgd for dual · 0"));
+  CHECK(contains(notes[1], "sgd for scan dual · overlap 0"));
   CHECK(contains(to_markdown(main_table(sections_of(all.runs)[0])), "Mixed recipes: train.epochs is "));
 }
 
