@@ -246,6 +246,13 @@ std::string labels_text(const std::vector<Line>& lines, const std::vector<Guide>
   return text;
 }
 
+/// "64³" for "64×64×64"; other patches as they are.
+std::string short_name(const std::string& patch) {
+  static const std::string times = "×";
+  const std::string edge = patch.substr(0, patch.find(times));
+  return patch == edge + times + edge + times + edge ? edge + "³" : patch;
+}
+
 /// The patches themselves, as far as their names have room.
 std::string patch_ticks(const std::vector<Line>& lines, const Layout& layout, const Theme& theme) {
   std::map<double, std::string> patches;
@@ -254,10 +261,12 @@ std::string patch_ticks(const std::vector<Line>& lines, const Layout& layout, co
   std::string ticks;
   double taken = -1e300;
   for (const auto& [voxels, patch] : patches) {
-    const double x = layout.x.mm(voxels), half = 0.5 * text_width_mm(patch, theme);
+    const std::string name = short_name(patch), size = fmt::format("{:.3g} M", voxels * 1e-6);
+    const double x = layout.x.mm(voxels);
+    const double half = 0.5 * std::max(text_width_mm(name, theme), text_width_mm(size, theme));
     const bool room = x - half > taken;
     if (room) taken = x + half + 1;
-    const std::string label = room ? fmt::format("{}\n{:.3g} M", patch, voxels * 1e-6) : "";
+    const std::string label = room ? name + "\n" + size : "";
     ticks += fmt::format("{}{} {:.10g}", ticks.empty() ? "" : ", ", quote(label), voxels);
   }
   return "set xtics (" + ticks + ")\n";

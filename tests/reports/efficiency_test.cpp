@@ -31,7 +31,7 @@ TEST_CASE("costs are drawn against the patch, with those that did not fit") {
   const fs::path figures = temporary.path() / "report/figures";
   for (const char* name : {"efficiency_time", "efficiency_memory", "efficiency_macs"}) {
     const std::string svg = read_file(figures / (name + std::string(".svg")));
-    for (const char* part : {"OOM", "linear", "quadratic", "128×128×128", "UlikeTrans_vanilla", "#D55E00"})
+    for (const char* part : {"OOM", "linear", "quadratic", "128³", "UlikeTrans_vanilla", "#D55E00"})
       CHECK((contains(svg, part) || contains(read_file(figures / (name + std::string(".gp"))), part)));
   }
   const std::string time = read_file(figures / "efficiency_time.csv");
