@@ -40,11 +40,17 @@ Section& section_for(std::vector<Section>& sections, const Run& run) {
   return sections.back();
 }
 
+/// A new configuration stands with those of its architecture: each selection of a suite (--architecture) counts its own
+/// positions.
 void add_run(Section& section, const Run& run) {
   auto& list = section.configurations;
   const std::string key = repetition_key(run);
   auto place = std::find_if(list.begin(), list.end(), [&](const auto& c) { return repetition_key(c.first()) == key; });
-  if (place == list.end()) place = list.insert(list.end(), Configuration());
+  if (place == list.end()) {
+    const auto last = std::find_if(list.rbegin(), list.rend(),
+                                   [&](const auto& c) { return c.first().architecture == run.architecture; });
+    place = list.insert(last == list.rend() ? list.end() : last.base(), Configuration());
+  }
   (run.ok() ? place->runs : place->failures).push_back(&run);
   for (const auto& [name, metrics] : run.per_class) add_once(section.classes, name);
   for (const auto& [name, metrics] : run.groups) add_once(section.groups, name);

@@ -66,6 +66,18 @@ TEST_CASE("runs trained otherwise are not averaged, and say what differs") {
         std::vector<std::string>{"Settings A: train.epochs 12.", "Settings B: train.epochs 99."});
 }
 
+TEST_CASE("configurations of an architecture stand together, whatever the positions of their runs") {
+  std::vector<Run> runs(4);
+  const char* order[4][2] = {{"segmamba", "32"}, {"unetr", "32"}, {"segmamba", "64"}, {"unetr", "64"}};
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    runs[i].architecture = order[i][0], runs[i].title = order[i][0], runs[i].status = "ok";
+    runs[i].axes = {{"patch", order[i][1]}};
+  }
+  std::vector<std::string> labels;
+  for (const Configuration& configuration : sections_of(runs)[0].configurations) labels.push_back(configuration.label);
+  CHECK(labels == std::vector<std::string>{"segmamba · 32", "segmamba · 64", "unetr · 32", "unetr · 64"});
+}
+
 TEST_CASE("rows that were not trained alike are flagged with what differs, unless an axis varies it") {
   const TemporaryFolder temporary("section_mixed");
   const auto write = [&](const std::string& scan, int epochs, const std::string& optimiser, int overlap) {
