@@ -49,6 +49,7 @@ inline at::ScalarType accumulation_dtype(at::ScalarType stored) {
 bool wants_gradient(std::initializer_list<std::optional<at::Tensor>> tensors);
 
 /// parts[0] + parts[1] + … along `dimension`, always in this order (at::sum's order depends on the threads).
+/// Contiguous; where `parts` has one only, the result may share its memory.
 at::Tensor sum_in_order(const at::Tensor& parts, std::int64_t dimension);
 
 /// Room for `count` partial gradients of this shape, to be filled piece by piece and summed in order; one that is zero

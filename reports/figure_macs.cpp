@@ -88,7 +88,7 @@ struct Scale {
       : macs(macs_range(bubbles)),
         dice(dice_range(bubbles)),
         width(fits_a_column(bubbles, theme) ? theme.single_column_mm : theme.double_column_mm),
-        height(fits_a_column(bubbles, theme) ? 78 : 98),
+        height(width == theme.single_column_mm ? 78 : 98),
         frame{12, width - 2, 12, height - 7} {}
   double x(double value) const { return LogAxis{macs, frame.left, frame.right}.mm(value); }
   double y(double value) const {
