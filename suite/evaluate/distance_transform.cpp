@@ -155,24 +155,6 @@ Columns group_by_column(const std::vector<std::int64_t>& queries, std::int64_t c
 
 }  // namespace
 
-std::vector<std::int64_t> surface_voxels(const std::vector<std::uint8_t>& mask, const Shape3& shape) {
-  const std::int64_t height = shape[1], width = shape[2], plane = height * width;
-  std::vector<std::int64_t> surface;
-  const std::uint8_t* voxel = mask.data();
-  for (std::int64_t z = 0; z < shape[0]; ++z) {
-    for (std::int64_t y = 0; y < height; ++y) {
-      const bool at_edge = z == 0 || y == 0 || z + 1 == shape[0] || y + 1 == height;
-      for (std::int64_t x = 0; x < width; ++x, ++voxel) {
-        if (!*voxel) continue;
-        const bool inside = !at_edge && x > 0 && x + 1 < width && voxel[-1] && voxel[1] && voxel[-width] &&
-                            voxel[width] && voxel[-plane] && voxel[plane];
-        if (!inside) surface.push_back(voxel - mask.data());
-      }
-    }
-  }
-  return surface;
-}
-
 std::vector<double> distances_to(const std::vector<std::int64_t>& seeds, const std::vector<std::int64_t>& queries,
                                  const Shape3& shape, const std::array<double, 3>& spacing_mm) {
   const std::int64_t plane = shape[1] * shape[2];

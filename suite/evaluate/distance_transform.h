@@ -9,10 +9,6 @@
 
 namespace m3d {
 
-/// Indices (row-major, ascending) of the non-zero voxels of `mask` that have a face neighbour which is zero or beyond
-/// the border. `mask` holds voxel_count(shape) values.
-std::vector<std::int64_t> surface_voxels(const std::vector<std::uint8_t>& mask, const Shape3& shape);
-
 /// For every voxel of `queries` the distance in mm to the nearest voxel of `seeds`; both are ascending row-major
 /// indices into `shape`, and `seeds` is not empty.
 std::vector<double> distances_to(const std::vector<std::int64_t>& seeds, const std::vector<std::int64_t>& queries,

@@ -3,12 +3,15 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <numeric>
 #include <stdexcept>
 #include <thread>
 
 #include "suite/evaluate/distance_transform.h"
+#include "suite/evaluate/label_rows.h"
+#include "suite/evaluate/nearest_search.h"
 
 namespace m3d {
 namespace {
@@ -65,9 +68,8 @@ Tally tally(const LabelImage& prediction, const LabelImage& reference, const Lab
       const std::int16_t* predicted = &prediction.at(z, y, 0);
       const std::int16_t* expected = &reference.at(z, y, 0);
       for (std::int64_t x = 0, past = 0; x < shape[2]; x = past) {
-        const std::int16_t a = predicted[x], b = expected[x];
-        for (past = x + 1; past < shape[2] && predicted[past] == a && expected[past] == b;) ++past;
-        const std::uint16_t i = numbers.of(a), j = numbers.of(b);
+        past = run_end(predicted, expected, x, shape[2]);
+        const std::uint16_t i = numbers.of(predicted[x]), j = numbers.of(expected[x]);
         result.pairs[i * result.numbers + j] += past - x;
         if (i > 0) result.boxes[i].extend({z, y, x}, {z + 1, y + 1, past});
         if (j > 0 && j != i) result.boxes[j].extend({z, y, x}, {z + 1, y + 1, past});
@@ -104,19 +106,47 @@ StructureMetrics count_overlap(const LabelClass& label_class, const LabelNumbers
   return metrics;
 }
 
-/// The surface of one class in `image`, as indices into `box`.
+/// Appends first + i for every marked place i. The length of `marks` is a multiple of eight.
+void append_marked(const std::vector<std::uint8_t>& marks, std::int64_t first, std::vector<std::int64_t>& places) {
+  for (std::size_t i = 0; i < marks.size(); i += sizeof(std::uint64_t)) {
+    std::uint64_t several = 0;
+    std::memcpy(&several, marks.data() + i, sizeof several);
+    if (several == 0) continue;
+    for (std::size_t j = i; j < i + sizeof several; ++j)
+      if (marks[j]) places.push_back(first + static_cast<std::int64_t>(j));
+  }
+}
+
+/// Indices (row-major, ascending) into `box` of the voxels of a class that have a face neighbour which is of another or
+/// beyond the box, which holds the whole class.
 std::vector<std::int64_t> surface_in_box(const LabelImage& image, const LabelClass& label_class, const Box& box) {
-  std::vector<std::uint8_t> is_member(65536, 0);
-  for (const int value : label_class.values) is_member[static_cast<std::uint16_t>(value)] = 1;
+  constexpr std::int64_t word = sizeof(std::uint64_t);
   const Shape3 shape = box.shape();
-  std::vector<std::uint8_t> mask(static_cast<std::size_t>(voxel_count(shape)));
-  std::uint8_t* target = mask.data();
-  for (std::int64_t z = box.begin[0]; z < box.end[0]; ++z)
-    for (std::int64_t y = box.begin[1]; y < box.end[1]; ++y) {
-      const std::int16_t* row = &image.at(z, y, box.begin[2]);
-      for (std::int64_t x = 0; x < shape[2]; ++x) *target++ = is_member[static_cast<std::uint16_t>(row[x])];
+  // A margin on all sides, so that no voxel lacks a neighbour.
+  const std::int64_t row = (shape[2] + 2 + word - 1) / word * word, plane = (shape[1] + 2) * row;
+  std::vector<std::uint8_t> mask(static_cast<std::size_t>((shape[0] + 2) * plane)),
+      on_surface(static_cast<std::size_t>(row));
+  const auto mask_row = [&](std::int64_t z, std::int64_t y) {
+    return mask.data() + (z + 1) * plane + (y + 1) * row + 1;
+  };
+  for (std::int64_t z = 0; z < shape[0]; ++z)
+    for (std::int64_t y = 0; y < shape[1]; ++y)
+      mark_members(&image.at(box.begin[0] + z, box.begin[1] + y, box.begin[2]), shape[2], label_class.values,
+                   mask_row(z, y));
+  std::vector<std::int64_t> surface;
+  for (std::int64_t z = 0; z < shape[0]; ++z)
+    for (std::int64_t y = 0; y < shape[1]; ++y) {
+      mark_surface(mask_row(z, y), shape[2], row, plane, on_surface.data());
+      append_marked(on_surface, (z * shape[1] + y) * shape[2], surface);
     }
-  return surface_voxels(mask, shape);
+  return surface;
+}
+
+/// distances_to, by the search where the surfaces lie close to each other, else by the transform.
+std::vector<double> nearest_distances(const std::vector<std::int64_t>& seeds, const std::vector<std::int64_t>& queries,
+                                      const Shape3& shape, const std::array<double, 3>& spacing_mm) {
+  std::optional<std::vector<double>> found = distances_by_search(seeds, queries, shape, spacing_mm);
+  return found ? std::move(*found) : distances_to(seeds, queries, shape, spacing_mm);
 }
 
 SurfaceDistances class_distances(const LabelImage& prediction, const LabelImage& reference,
@@ -125,8 +155,8 @@ SurfaceDistances class_distances(const LabelImage& prediction, const LabelImage&
   const std::vector<std::int64_t> expected = surface_in_box(reference, label_class, box);
   if (predicted.empty() || expected.empty()) return {};
   const std::array<double, 3>& spacing = reference.geometry.spacing_mm;
-  return {distances_to(expected, predicted, box.shape(), spacing),
-          distances_to(predicted, expected, box.shape(), spacing)};
+  return {nearest_distances(expected, predicted, box.shape(), spacing),
+          nearest_distances(predicted, expected, box.shape(), spacing)};
 }
 
 std::vector<Box> class_boxes(const std::vector<LabelClass>& classes, const LabelNumbers& numbers, const Tally& counts) {
