@@ -11,6 +11,19 @@ namespace m3d::cuda {
 
 inline std::int64_t divide_up(std::int64_t value, std::int64_t by) { return (value + by - 1) / by; }
 
+/// Shared memory that a thread block may have on the current device, in bytes: 163 KiB on sm_80, 227 on sm_90, 99 on
+/// sm_86 and sm_89, which run sm_80's code.
+inline std::size_t most_shared_bytes() {
+#ifdef M3D_CUDA_EMULATED
+  return std::size_t{163} << 10;
+#else
+  int device = 0, bytes = 0;
+  C10_CUDA_CHECK(cudaGetDevice(&device));
+  C10_CUDA_CHECK(cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device));
+  return static_cast<std::size_t>(bytes);
+#endif
+}
+
 struct Launch {
   std::int64_t blocks;
   int threads;

@@ -286,10 +286,10 @@ void with_backward_block(int states, const Run& run) {
   run(std::integral_constant<int, 8>{});
 }
 
-/// Fewer warps a block where their shared memory would not fit.
+/// Fewer warps a block where their shared memory would not fit. One warp's always does: 90 KB at most, with 256 states.
 template <class T>
 Layout backward_layout(std::int64_t channels, int states, int block) {
-  constexpr std::size_t most_shared = 160 * 1024;
+  const std::size_t most_shared = most_shared_bytes();
   Layout layout = layout_of(channels, states, block, kWarps);
   for (int warps = kWarps / 2; warps > 0 && Shared<T>::bytes(layout, block) > most_shared; warps /= 2)
     layout = layout_of(channels, states, block, warps);
