@@ -35,8 +35,8 @@ struct Carried {
 
 /// A chunk in the backward.
 template <class T>
-struct BackwardChunk : Chunk<T> {
-  Vector<T> u[kChunk];
+struct BackwardChunk {
+  Vector<T> dt[kChunk], u[kChunk], dt_u[kChunk], y[kChunk];
   Vector<T> grad_out[kChunk];                    // of the output, before the gate; only with a gate
   Vector<T> grad_y[kChunk];                      // of y, inside the gate
   Vector<T> grad_dt_u[kChunk], grad_dt[kChunk];  // the latter in units of ln 2
@@ -282,8 +282,13 @@ void backward_chunk(const Backward<T, S, O>& scan, const Place<T>& place, std::i
   }
   for (std::int64_t k = 0; k < groups; ++k) {
     BackwardChunk<T>& chunk = chunks[k];
-    load_chunk(scan, carried[k].group, place.rows, carried[k].bias, carried[k].skip, chunk,
-               [&](int t, Vector<T> u) { chunk.u[t] = u; });
+    const Vector<T> skip = carried[k].skip;
+    load_chunk(scan, carried[k].group, place.rows, carried[k].bias, [&](int t, Vector<T> dt, Vector<T> u) {
+      chunk.dt[t] = dt;
+      chunk.u[t] = u;
+      chunk.dt_u[t] = dt * u;
+      chunk.y[t] = skip * u;
+    });
     load_gradients(scan, carried[k].group, place.rows, chunk);
   }
   for_each_block<kBackwardBlock>(scan.states, [&]<int block>(std::int64_t n) {

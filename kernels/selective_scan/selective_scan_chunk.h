@@ -135,37 +135,21 @@ M3D_INLINE void prefetch_inputs(const Inputs<T, S>& in, const Group& group, std:
   prefetch_row<false>(in.z, group, token);
 }
 
-/// What the state loops read of one group in one chunk, and what they add to.
-template <class T>
-struct Chunk {
-  Vector<T> dt[kChunk], dt_u[kChunk], y[kChunk];
-};
-
-/// keep(t, u) is told what the chunk does not hold. Tokens beyond the last step are the outermost one, so that
+/// put(t, dt, u) for the tokens of one group in one chunk. Those beyond the last step are the outermost one, so that
 /// whole fours or eights can be loaded.
-template <class T, class S, class Keep>
+template <class T, class S, class Put>
 M3D_INLINE void load_chunk(const Inputs<T, S>& in, const Group& group, const Rows<T>& rows, Vector<T> bias,
-                           Vector<T> skip, Chunk<T>& chunk, const Keep& keep) {
+                           const Put& put) {
   constexpr int together = 8;  // logarithms whose chains are interleaved
   for (int first = 0; first < rows.steps; first += together) {
     Vector<T> dt[together];
 #pragma GCC unroll 8
     for (int k = 0; k < together; ++k)
       dt[k] = load_as<T>(in.delta.at(group.batch, rows.token[first + k]) + group.first, group.count) + bias;
-#pragma GCC unroll 8
-    for (int k = 0; k < together; ++k) {
-      const int t = first + k;
-      const Vector<T> u = load_as<T>(in.u.at(group.batch, rows.token[t]) + group.first, group.count);
-      keep(t, u);
-      chunk.dt_u[t] = u;
-      chunk.y[t] = skip * u;
-    }
     if (in.delta_softplus) softplus_all<T, together>(dt);
 #pragma GCC unroll 8
-    for (int k = 0; k < together; ++k) {
-      chunk.dt[first + k] = dt[k];
-      chunk.dt_u[first + k] *= dt[k];
-    }
+    for (int k = 0; k < together; ++k)
+      put(first + k, dt[k], load_as<T>(in.u.at(group.batch, rows.token[first + k]) + group.first, group.count));
   }
 }
 

@@ -7,9 +7,15 @@ namespace m3d::selective_scan_loops::M3D_ISA {
 
 inline constexpr int kForwardBlock = 16;
 
+/// What the state loops read of one group in one chunk, and the sum over states so far.
+template <class T>
+struct ForwardChunk {
+  Vector<T> skip, dt[kChunk], u[kChunk], y[kChunk];
+};
+
 /// Carries `block` states through a chunk; put(t, y) takes y with their share added.
 template <class T, int block, class EachStep, class Put>
-void advance_block(const Rows<T>& rows, std::int64_t states, std::int64_t first_state, const Chunk<T>& chunk,
+void advance_block(const Rows<T>& rows, std::int64_t states, std::int64_t first_state, const ForwardChunk<T>& chunk,
                    const Vector<T>* decay, Vector<T>* state, const EachStep& each_step, const Put& put) {
   constexpr int together = block < kTogether ? block : kTogether;
   Vector<T> h[block];
@@ -19,8 +25,8 @@ void advance_block(const Rows<T>& rows, std::int64_t states, std::int64_t first_
     each_step(t);
     const T* B = rows.B + t * states + first_state;
     const T* C = rows.C + t * states + first_state;
-    const Vector<T> dt = chunk.dt[t], dt_u = chunk.dt_u[t];
-    Vector<T> y = chunk.y[t], y_odd{};
+    const Vector<T> dt = chunk.dt[t], u = chunk.u[t], dt_u = dt * u;
+    Vector<T> y = first_state == 0 ? chunk.skip * u : chunk.y[t], y_odd{};
 #pragma GCC unroll 16
     for (int first = 0; first < block; first += together) {
       Vector<T> a[together];
@@ -57,9 +63,12 @@ void forward_chunk(const Forward<T, S, O>& scan, const Group& group, std::int64_
                    const Vector<T>* decay, Vector<T>* state) {
   for (std::int64_t n = 0; kept && n < scan.states; ++n)
     store_lanes(kept + n * scan.channels + group.first, state[n], group.count);
-  Chunk<T> chunk;
-  load_chunk(scan, group, rows, load_channels(scan.delta_bias, group), load_channels(scan.D, group), chunk,
-             [](int, Vector<T>) {});
+  ForwardChunk<T> chunk;
+  chunk.skip = load_channels(scan.D, group);
+  load_chunk(scan, group, rows, load_channels(scan.delta_bias, group), [&](int t, Vector<T> dt, Vector<T> u) {
+    chunk.dt[t] = dt;
+    chunk.u[t] = u;
+  });
   for_each_block<kForwardBlock>(scan.states, [&]<int block>(std::int64_t n) {
     // Always inline: a function that only asks for memory looks to the compiler as if it did nothing.
     const auto prefetch_step = [&](int t) __attribute__((always_inline)) {

@@ -111,6 +111,21 @@ TEST_CASE("selective_scan: the memory of a state that decays very slowly is not 
   CHECK(relative_error(run(at::kFloat), run(at::kDouble)) < 1e-4);
 }
 
+TEST_CASE("selective_scan: decays of every size, on every instruction set", "[selective_scan]") {
+  const UseInstructionSet use(GENERATE(from_range(all_instruction_sets)));
+  const std::int64_t length = 4096, channels = 40;
+  // Both from the same rounded values.
+  const auto values = [&](const char* name, at::IntArrayRef shape) { return fill(name, shape).to(at::kFloat); };
+  const at::Tensor u = values("u", {1, length, channels}), B = values("B", {1, length, 16});
+  const at::Tensor C = values("C", {1, length, 16}), delta = (4 * values("delta", {1, length, channels})).exp();
+  // Rates from 1e-6 to 1e4 a unit of time, steps from 0.02 to 50: decays from 1 - 2e-8 to zero.
+  const at::Tensor A = -torch::logspace(-6, 4, 16, 10.0, at::kFloat).repeat({channels, 1});
+  const auto run = [&](at::ScalarType type) {
+    return selective_scan(u.to(type), delta.to(type), A.to(type), B.to(type), C.to(type));
+  };
+  CHECK(relative_error(run(at::kFloat), run(at::kDouble)) < 6e-6);  // 1.4e-6 to 4.1e-6: sums over long memories
+}
+
 TEST_CASE("selective_scan: 262144 tokens in memory linear in the tokens", "[selective_scan]") {
   const auto peak = [](std::int64_t length) {
     const Scan scan = make_scan(1, length, 32, 16).to(at::kFloat);
