@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "architectures/blocks/layers.h"
+#include "architectures/blocks/published_order.h"
 #include "architectures/meta_kernels.h"
 
 namespace m3d {
@@ -100,24 +101,25 @@ void count_scan(MacCounts& counts, const at::RecordFunction& call) {
 }
 
 Counter counter_of(const std::string& name) {
-  static const std::map<std::string, Counter> counters = {{"aten::convolution", count_convolution},
-                                                          {"aten::linear", count_linear},
-                                                          {"aten::matmul", count_matmul},
-                                                          {"aten::mm", count_matmul},
-                                                          {"aten::bmm", count_matmul},
-                                                          {"aten::addmm", count_added_matmul},
-                                                          {"aten::baddbmm", count_added_matmul},
-                                                          {"aten::baddbmm_", count_added_matmul},
-                                                          {"aten::scaled_dot_product_attention", count_attention},
-                                                          {"aten::native_group_norm", count_normalisation},
-                                                          {"aten::native_layer_norm", count_normalisation},
-                                                          {"aten::batch_norm", count_normalisation},
-                                                          {"m3d::rms_norm", count_normalisation},
-                                                          {"m3d::causal_conv1d", count_causal_convolution},
-                                                          {"m3d::depthwise_conv3d", count_depthwise_convolution},
-                                                          {"m3d::depthwise_conv3d_multiscale", count_depthwise_convolutions},
-                                                          {"m3d::selective_scan", count_scan},
-                                                          {"m3d::selective_scan_with_state", count_scan}};
+  static const std::map<std::string, Counter> counters = {
+      {"aten::convolution", count_convolution},
+      {"aten::linear", count_linear},
+      {"aten::matmul", count_matmul},
+      {"aten::mm", count_matmul},
+      {"aten::bmm", count_matmul},
+      {"aten::addmm", count_added_matmul},
+      {"aten::baddbmm", count_added_matmul},
+      {"aten::baddbmm_", count_added_matmul},
+      {"aten::scaled_dot_product_attention", count_attention},
+      {"aten::native_group_norm", count_normalisation},
+      {"aten::native_layer_norm", count_normalisation},
+      {"aten::batch_norm", count_normalisation},
+      {"m3d::rms_norm", count_normalisation},
+      {"m3d::causal_conv1d", count_causal_convolution},
+      {"m3d::depthwise_conv3d", count_depthwise_convolution},
+      {"m3d::depthwise_conv3d_multiscale", count_depthwise_convolutions},
+      {"m3d::selective_scan", count_scan},
+      {"m3d::selective_scan_with_state", count_scan}};
   const auto found = counters.find(name);
   return found == counters.end() ? nullptr : found->second;
 }
@@ -169,6 +171,7 @@ MacCounts count_macs_of_run(Network& network, const torch::Tensor& image) {
   network.eval();
   Recording counts;
   const Watch watch(counts);
+  const PublishedOrder published;
   network.forward_all(image);
   return counts.counts;
 }

@@ -25,7 +25,7 @@ struct MacCounts {
 MacCounts count_macs(const Architecture& architecture, const NetworkInput& input, const Json& options);
 
 /// The same, counted while `network` runs forward_all on `image` (its own device and type): what is executed must be
-/// what is counted.
+/// what is counted. Both are the published network's, see PublishedOrder.
 MacCounts count_macs_of_run(Network& network, const torch::Tensor& image);
 
 /// Trainable scalars.

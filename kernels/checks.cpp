@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "kernels/parallel.h"
+
 namespace m3d {
 
 ArgumentChecks::ArgumentChecks(const char* op, const char* name, const at::Tensor& reference, std::int64_t dimensions,
@@ -97,13 +99,55 @@ bool wants_gradient(std::initializer_list<std::optional<at::Tensor>> tensors) {
          });
 }
 
+namespace {
+
+/// Whether the dimensions from this one on lie together in memory.
+bool is_dense_from(const at::Tensor& tensor, std::int64_t dimension) {
+  std::int64_t stride = 1;
+  for (std::int64_t d = tensor.dim() - 1; d >= dimension; --d) {
+    if (tensor.size(d) != 1 && tensor.stride(d) != stride) return false;
+    stride *= tensor.size(d);
+  }
+  return tensor.is_cpu();
+}
+
+/// sum_in_order along dimension 0 or 1, what follows being dense: many small parts in one pass.
+template <class T>
+void add_rows(const at::Tensor& parts, std::int64_t dimension, const at::Tensor& total) {
+  constexpr std::int64_t chunk = 512;  // values: the sum of a chunk stays in the first-level cache
+  const std::int64_t outer = dimension == 0 ? 1 : parts.size(0), count = parts.size(dimension);
+  const std::int64_t outer_stride = dimension == 0 ? 0 : parts.stride(0), stride = parts.stride(dimension);
+  const std::int64_t size = outer > 0 ? total.numel() / outer : 0, chunks = (size + chunk - 1) / chunk;
+  const T* const from = parts.const_data_ptr<T>();
+  T* const to = total.data_ptr<T>();
+  for_each_piece(outer * chunks, count * chunk, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const std::int64_t row = i / chunks, first = i % chunks * chunk, values = std::min(chunk, size - first);
+      const T* const source = from + row * outer_stride + first;
+      T* const sum = to + row * size + first;
+      for (std::int64_t n = 0; n < values; ++n) sum[n] = source[n] + source[stride + n];
+      for (std::int64_t k = 2; k < count; ++k)
+        for (std::int64_t n = 0; n < values; ++n) sum[n] += source[k * stride + n];
+    }
+  });
+}
+
+}  // namespace
+
 at::Tensor sum_in_order(const at::Tensor& parts, std::int64_t dimension) {
   const std::int64_t count = parts.size(dimension);
   const at::Tensor first = parts.select(dimension, 0);
   if (count == 1) return first.contiguous();
   at::Tensor total = at::empty(first.sizes(), first.options());
-  at::add_out(total, first, parts.select(dimension, 1));
-  for (std::int64_t k = 2; k < count; ++k) total.add_(parts.select(dimension, k));
+  const bool rows = dimension <= 1 && is_dense_from(parts, dimension + 1);
+  if (rows && parts.scalar_type() == at::kFloat) {
+    add_rows<float>(parts, dimension, total);
+  } else if (rows && parts.scalar_type() == at::kDouble) {
+    add_rows<double>(parts, dimension, total);
+  } else {
+    at::add_out(total, first, parts.select(dimension, 1));
+    for (std::int64_t k = 2; k < count; ++k) total.add_(parts.select(dimension, k));
+  }
   return total;
 }
 

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "architectures/blocks/rms_norm.h"
 #include "common/error.h"
 #include "common/hash.h"
 
@@ -121,7 +122,7 @@ RmsNorm::RmsNorm(std::int64_t channels, double eps) : eps_(eps) {
 
 torch::Tensor RmsNorm::forward(const torch::Tensor& x) const {
   RECORD_FUNCTION("m3d::rms_norm", std::vector<c10::IValue>({x}));
-  return x * torch::rsqrt(x.square().mean(-1, true) + eps_) * weight;
+  return rms_norm(x, weight, eps_);
 }
 
 VolumeNorm::VolumeNorm(const std::string& kind, std::int64_t channels) : VolumeNorm(VolumeNormShape{kind, channels}) {}

@@ -1,9 +1,11 @@
 #include "architectures/blocks/token_mixer.h"
 
+#include <algorithm>
 #include <cmath>
 #include <stdexcept>
 
 #include "architectures/blocks/checkpoint.h"
+#include "architectures/blocks/gated_sum.h"
 #include "common/error.h"
 #include "kernels/causal_conv1d/causal_conv1d.h"
 #include "kernels/depthwise_conv3d/depthwise_conv3d.h"
@@ -164,13 +166,28 @@ torch::Tensor TokenMixer::mix(const torch::Tensor& tokens, const Grid& grid) {
     return torch::linear(tokens, in_proj_->weight.narrow(0, start, inner), bias);
   };
   const auto x = half(0), z = half(inner);
+  const double share = shape_.mean_merge ? 1.0 / static_cast<double>(branches_.size()) : 1.0;
+  if (gates_together()) {
+    std::vector<torch::Tensor> scans;
+    for (std::size_t i = 0; i < branches_.size(); ++i) scans.push_back(run_branch(i, x, torch::Tensor(), grid));
+    return out_proj_->forward(gated_sum(scans, z, share));
+  }
   torch::Tensor merged;
   for (std::size_t i = 0; i < branches_.size(); ++i) {
     const auto y = run_branch(i, x, z, grid);
     merged = merged.defined() ? merged + y : y;
   }
-  if (shape_.mean_merge && branches_.size() > 1) merged = merged / static_cast<double>(branches_.size());
+  if (share != 1) merged = merged * share;
   return out_proj_->forward(merged);
+}
+
+/// Whether all branches' scans end with each token in its own place, so that one gate serves them all. A single scan of
+/// a single scale gates itself at no cost.
+bool TokenMixer::gates_together() const {
+  const bool several = branches_.size() > 1 || (shape_.kernels.size() > 1 && shape_.fusion == ScaleFusion::sequence);
+  return several && std::all_of(shape_.branches.begin(), shape_.branches.end(), [this](const ScanBranch& spec) {
+           return spec.sequence_axes == 3 && (spec.order.is_identity() || scans_in_place(spec));
+         });
 }
 
 /// Whether the scan can visit the tokens in the branch's order where they are: it runs over the whole grid, its output
@@ -218,6 +235,7 @@ torch::Tensor TokenMixer::convolve_scales(const Branch& branch, const torch::Ten
   return depthwise_conv3d_multiscale(on_grid(x, grid), kernels, biases, silu).flatten(2, 4);
 }
 
+/// Gated by z, scales as channels: [B, L, scales C]. Without z not gated, scales in a row: [B, scales L, C].
 torch::Tensor TokenMixer::run_branch(std::size_t index, const torch::Tensor& x, const torch::Tensor& z,
                                      const Grid& grid) {
   const ScanBranch& spec = shape_.branches[index];
@@ -232,11 +250,13 @@ torch::Tensor TokenMixer::run_branch(std::size_t index, const torch::Tensor& x, 
   const TokenPermutation* gathered = in_place ? nullptr : order.get();
   const auto u = convolve(index, x, grid, gathered);
   const std::int64_t scales = u.numel() / x.numel(), sequence = u.size(1) / scales;
+  const auto table = in_place && order ? optional(scan_table(*order, scales).to(u.device())) : std::nullopt;
+  const Branch& parameters = branches_[shape_.shared_parameters ? 0 : index];
+  if (!z.defined()) return scan(parameters, u, torch::Tensor(), table);
   auto gate = (gathered ? gather_tokens(z, *gathered) : z).reshape({-1, sequence, shape_.d_inner});
   // Its gradient is the sum of slices, which costs half of what repeat's takes.
   if (scales > 1) gate = torch::cat(std::vector<torch::Tensor>(static_cast<std::size_t>(scales), gate), 1);
-  const auto table = in_place && order ? optional(scan_table(*order, scales).to(u.device())) : std::nullopt;
-  auto y = scan(branches_[shape_.shared_parameters ? 0 : index], u, gate, table);
+  auto y = scan(parameters, u, gate, table);
   if (scales > 1) y = torch::cat(y.split(sequence, 1), -1);
   y = y.reshape({x.size(0), x.size(1), scales * shape_.d_inner});
   return gathered && spec.restore ? gather_tokens(y, gathered->inverted()) : y;
@@ -253,8 +273,8 @@ torch::Tensor TokenMixer::scan(const Branch& parameters, const torch::Tensor& u,
     C = C_layernorm_->forward(C);
   }
   const auto delta = torch::linear(dt, parameters.dt_proj->weight);
-  return selective_scan(u, delta, -torch::exp(parameters.A_log), B, C, parameters.D, gate, parameters.dt_proj->bias,
-                        true, std::nullopt, order);
+  return selective_scan(u, delta, -torch::exp(parameters.A_log), B, C, parameters.D, optional(gate),
+                        parameters.dt_proj->bias, true, std::nullopt, order);
 }
 
 void TokenMixer::initialise(const ParameterRandom& random, const std::string& name, bool dt) {

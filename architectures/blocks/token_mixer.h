@@ -93,6 +93,7 @@ class TokenMixer : public torch::nn::Module {
   torch::Tensor mix(const torch::Tensor& tokens, const Grid& grid);
   torch::Tensor run_branch(std::size_t index, const torch::Tensor& x, const torch::Tensor& z, const Grid& grid);
   bool scans_in_place(const ScanBranch& spec) const;
+  bool gates_together() const;
   static torch::Tensor convolve_scales(const Branch& branch, const torch::Tensor& x, const Grid& grid,
                                        std::int64_t sequence, bool silu, const ScanOrder& turned);
   torch::Tensor convolve(std::size_t index, const torch::Tensor& x, const Grid& grid, const TokenPermutation* order);

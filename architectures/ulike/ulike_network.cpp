@@ -2,7 +2,9 @@
 
 #include <cmath>
 
+#include "architectures/blocks/channels_last.h"
 #include "architectures/blocks/linear_interpolation.h"
+#include "architectures/blocks/published_order.h"
 #include "common/error.h"
 
 namespace m3d {
@@ -94,6 +96,7 @@ class Segmenter : public torch::nn::Module {
   void register_decoder(const UlikeConfig& config);
   void register_heads(const NetworkInput& input, const UlikeConfig& config);
   torch::Tensor decode(std::size_t stage, const torch::Tensor& volume, const torch::Tensor& skip);
+  torch::Tensor full_resolution(const torch::Tensor& volume);
 
   std::vector<torch::Tensor> positions_;
   std::shared_ptr<Encoder> transformer_;
@@ -164,7 +167,7 @@ torch::Tensor Segmenter::decode(std::size_t stage, const torch::Tensor& volume, 
 }
 
 std::vector<torch::Tensor> Segmenter::forward(const torch::Tensor& image, bool coarser) {
-  const auto levels = transformer_->forward(image.contiguous(torch::MemoryFormat::ChannelsLast3d));
+  const auto levels = transformer_->forward(in_channels_last(image));
   std::vector<torch::Tensor> coarse;
   auto x = levels[4];
   for (std::size_t i = 0; i < 3; ++i) {
@@ -173,9 +176,16 @@ std::vector<torch::Tensor> Segmenter::forward(const torch::Tensor& image, bool c
   }
   x = last_block_->forward(last_up_->forward(x) + levels[0]);
   if (coarser) coarse.insert(coarse.begin(), coarse_heads_[3]->forward(x));
-  const Grid half = grid_of(x);
-  coarse.insert(coarse.begin(), head_->forward(upsampled(x, {half[0], 2 * half[1], 2 * half[2]})));
+  coarse.insert(coarse.begin(), full_resolution(x));
   return coarse;
+}
+
+/// The head of the upsampled volume [B, C, D, H/2, W/2]. It mixes channels and interpolation mixes voxels, with weights
+/// that sum to one: they may change places, and the head has a quarter of the voxels to do before.
+torch::Tensor Segmenter::full_resolution(const torch::Tensor& volume) {
+  const Grid half = grid_of(volume), full{half[0], 2 * half[1], 2 * half[2]};
+  const bool head_first = head_->shape.out <= head_->shape.in && !PublishedOrder::wanted();
+  return head_first ? upsampled(head_->forward(volume), full) : head_->forward(upsampled(volume, full));
 }
 
 class UlikeNetwork : public Network {

@@ -6,6 +6,7 @@
 #include "common/interrupt.h"
 #include "common/log.h"
 #include "kernels/allocator_policy.h"
+#include "kernels/tensor_memory.h"
 #include "suite/cli/command.h"
 
 namespace {
@@ -65,6 +66,7 @@ int run(const m3d::Command& command) {
 
 int main(int count, char** arguments) {
   m3d::keep_freed_memory();
+  m3d::keep_freed_tensors();
   CLI::App app(kDescription, "m3d-bench");
   m3d::Command chosen;
   app.set_version_flag("--version", m3d::version_text);

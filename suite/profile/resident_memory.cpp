@@ -1,10 +1,10 @@
 #include "suite/profile/resident_memory.h"
 
-#include <malloc.h>
-
 #include <algorithm>
 #include <fstream>
 #include <string>
+
+#include "kernels/tensor_memory.h"
 
 namespace m3d {
 namespace {
@@ -42,7 +42,7 @@ std::optional<std::int64_t> available_bytes() {
 }
 
 bool reset_peak_resident() {
-  malloc_trim(0);
+  return_freed_memory();
   std::ofstream control("/proc/self/clear_refs");
   control << "5" << std::flush;
   return control.good();
