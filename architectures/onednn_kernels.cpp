@@ -13,6 +13,7 @@
 #include <optional>
 #include <tuple>
 
+#include "architectures/few_voxel_convolution.h"
 #include "architectures/kernel_override.h"
 
 // Exported by LibTorch, whose wheel leaves out the header (ATen/native/mkldnn/Matmul.h): result = alpha a b + beta
@@ -42,6 +43,17 @@ bool suits_product(const Tensor& a, const Tensor& b) {
          has_plain_matrices(b) && at::globalContext().userEnabledMkldnn();
 }
 
+/// A weight's gradient with few columns, as that of a scan's step: oneDNN's vectors run along the columns, so that it
+/// is faster the other way round, three times for three columns.
+bool turns(const Tensor& a, const Tensor& b) { return b.size(1) <= 16 && a.size(0) > 16 && !a.is_contiguous(); }
+
+/// a b as a view of bᵀ aᵀ.
+Tensor turned_product(const Tensor& a, const Tensor& b) {
+  Tensor result = at::empty({b.size(1), a.size(0)}, a.options());
+  at::native::mkldnn_matmul(b.t(), a.t(), result, 0, 1);
+  return result.t();
+}
+
 Tensor product(const Tensor& left, const Tensor& right) {
   Tensor a = left, b = right;
   // A factor that is part of the rows of another matrix, as the step of a scan is, is copied where it is the small one.
@@ -49,7 +61,17 @@ Tensor product(const Tensor& left, const Tensor& right) {
   if (large && !has_plain_matrices(a) && a.numel() <= a.size(0) * b.size(1)) a = a.contiguous();
   if (large && !has_plain_matrices(b) && b.numel() <= a.numel()) b = b.contiguous();
   if (!suits_product(a, b)) return at::cpu::mm(a, b);
+  if (turns(a, b)) return turned_product(a, b).contiguous();
   Tensor result = at::empty({a.size(0), b.size(1)}, a.options());
+  at::native::mkldnn_matmul(a, b, result, 0, 1);
+  return result;
+}
+
+Tensor& product_into(const Tensor& a, const Tensor& b, Tensor& result) {
+  const bool fits = result.is_contiguous() && is_plain_float(result) && result.dim() == 2 &&
+                    result.size(0) == a.size(0) && result.size(1) == b.size(1);
+  if (!fits || !suits_product(a, b)) return at::cpu::mm_out(result, a, b);
+  if (turns(a, b)) return result.copy_(turned_product(a, b));
   at::native::mkldnn_matmul(a, b, result, 0, 1);
   return result;
 }
@@ -91,6 +113,7 @@ Tensor convolution(const Tensor& input, const Tensor& weight, at::IntArrayRef ke
   const std::int64_t outputs = voxels_of(input) / (stride[0] * stride[1] * stride[2]);
   if (!suits_convolution(input, weight, outputs))
     return at::cpu::slow_conv3d_forward(input, weight, kernel, bias, stride, padding);
+  if (weight_outweighs_windows(weight, outputs)) return few_voxel_convolution(input, weight, bias, stride, padding);
   const auto format = input.suggest_memory_format();
   return at::mkldnn_convolution(input.contiguous(format), weight.contiguous(format), bias, padding, stride, undilated,
                                 1);
@@ -122,6 +145,8 @@ std::tuple<Tensor, Tensor, Tensor> convolution_backward(const Tensor& gradient, 
       !suits_convolution(input, weight, voxels_of(transposed ? input : gradient)))
     return at::compositeexplicitautograd::convolution_backward(gradient, input, weight, bias_sizes, stride, padding,
                                                                dilation, transposed, output_padding, groups, wanted);
+  if (!transposed && weight_outweighs_windows(weight, voxels_of(gradient)))
+    return few_voxel_convolution_backward(gradient, input, weight, stride, padding, wanted);
   const auto format = input.suggest_memory_format();
   const auto values = input.contiguous(format), weights = weight.contiguous(format),
              slopes = gradient.contiguous(format);
@@ -137,6 +162,7 @@ std::tuple<Tensor, Tensor, Tensor> convolution_backward(const Tensor& gradient, 
 void register_onednn_kernels() {
   static const torch::Library library = cpu_kernels_instead([](torch::Library& aten) {
     aten.impl("mm", product);
+    aten.impl("mm.out", product_into);
     aten.impl("bmm", batched_product);
     aten.impl("addmm", added_product);
     aten.impl("slow_conv3d_forward", convolution);

@@ -6,6 +6,7 @@
 
 #include "architectures/blocks/checkpoint.h"
 #include "architectures/blocks/gated_sum.h"
+#include "architectures/blocks/token_product.h"
 #include "common/error.h"
 #include "kernels/causal_conv1d/causal_conv1d.h"
 #include "kernels/depthwise_conv3d/depthwise_conv3d.h"
@@ -158,19 +159,32 @@ torch::Tensor TokenMixer::forward(const torch::Tensor& tokens, const Grid& grid)
   return checkpointed([this, grid](const torch::Tensor& input) { return mix(input, grid); }, tokens);
 }
 
-torch::Tensor TokenMixer::mix(const torch::Tensor& tokens, const Grid& grid) {
-  // Two products instead of one that is split: each half is contiguous, and the scan need not copy it.
+/// in_proj's halves, the tokens to scan and the gate's argument. Two products instead of one that is split: each half
+/// is contiguous, and the scan need not copy it.
+std::pair<torch::Tensor, torch::Tensor> TokenMixer::projected(const torch::Tensor& tokens) const {
   const std::int64_t inner = shape_.d_inner;
+  const torch::Tensor &weight = in_proj_->weight, &bias = in_proj_->bias;
+  if (!bias.defined()) {
+    const auto halves = token_products(tokens, weight, {inner, inner});
+    return {halves[0], halves[1]};
+  }
   const auto half = [&](std::int64_t start) {
-    const auto bias = in_proj_->bias.defined() ? in_proj_->bias.narrow(0, start, inner) : torch::Tensor();
-    return torch::linear(tokens, in_proj_->weight.narrow(0, start, inner), bias);
+    return torch::linear(tokens, weight.narrow(0, start, inner), bias.narrow(0, start, inner));
   };
-  const auto x = half(0), z = half(inner);
+  return {half(0), half(inner)};
+}
+
+torch::Tensor TokenMixer::merged_product(const torch::Tensor& merged) const {
+  return out_proj_->bias.defined() ? out_proj_->forward(merged) : token_product(merged, out_proj_->weight);
+}
+
+torch::Tensor TokenMixer::mix(const torch::Tensor& tokens, const Grid& grid) {
+  const auto [x, z] = projected(tokens);
   const double share = shape_.mean_merge ? 1.0 / static_cast<double>(branches_.size()) : 1.0;
   if (gates_together()) {
     std::vector<torch::Tensor> scans;
     for (std::size_t i = 0; i < branches_.size(); ++i) scans.push_back(run_branch(i, x, torch::Tensor(), grid));
-    return out_proj_->forward(gated_sum(scans, z, share));
+    return merged_product(gated_sum(scans, z, share));
   }
   torch::Tensor merged;
   for (std::size_t i = 0; i < branches_.size(); ++i) {
@@ -178,7 +192,7 @@ torch::Tensor TokenMixer::mix(const torch::Tensor& tokens, const Grid& grid) {
     merged = merged.defined() ? merged + y : y;
   }
   if (share != 1) merged = merged * share;
-  return out_proj_->forward(merged);
+  return merged_product(merged);
 }
 
 /// Whether all branches' scans end with each token in its own place, so that one gate serves them all. A single scan of
@@ -264,15 +278,15 @@ torch::Tensor TokenMixer::run_branch(std::size_t index, const torch::Tensor& x, 
 
 torch::Tensor TokenMixer::scan(const Branch& parameters, const torch::Tensor& u, const torch::Tensor& gate,
                                const std::optional<torch::Tensor>& order) {
-  const auto parts =
-      parameters.x_proj->forward(u).split_with_sizes({shape_.dt_rank, shape_.d_state, shape_.d_state}, -1);
+  const auto parts = token_product(u, parameters.x_proj->weight)
+                         .split_with_sizes({shape_.dt_rank, shape_.d_state, shape_.d_state}, -1);
   auto dt = parts[0], B = parts[1], C = parts[2];
   if (dt_layernorm_) {
     dt = dt_layernorm_->forward(dt);
     B = B_layernorm_->forward(B);
     C = C_layernorm_->forward(C);
   }
-  const auto delta = torch::linear(dt, parameters.dt_proj->weight);
+  const auto delta = token_product(dt, parameters.dt_proj->weight);
   return selective_scan(u, delta, -torch::exp(parameters.A_log), B, C, parameters.D, optional(gate),
                         parameters.dt_proj->bias, true, std::nullopt, order);
 }

@@ -91,6 +91,8 @@ class TokenMixer : public torch::nn::Module {
   };
   void register_branch(std::size_t index);
   torch::Tensor mix(const torch::Tensor& tokens, const Grid& grid);
+  std::pair<torch::Tensor, torch::Tensor> projected(const torch::Tensor& tokens) const;
+  torch::Tensor merged_product(const torch::Tensor& merged) const;
   torch::Tensor run_branch(std::size_t index, const torch::Tensor& x, const torch::Tensor& z, const Grid& grid);
   bool scans_in_place(const ScanBranch& spec) const;
   bool gates_together() const;
