@@ -94,8 +94,8 @@ M3D_INLINE void recompute_block(const Backward<T, S, O>& scan, const Place<T>& p
       prefetch_inputs(scan, group, rows.coming[t]);
       prefetch_row<false>(scan.grad_y, group, rows.coming[t]);
     }
-    const T* B = rows.B + t * scan.states + first_state;
-    const T* C = rows.C + t * scan.states + first_state;
+    const T* B = rows.B.at(t) + first_state;
+    const T* C = rows.C.at(t) + first_state;
     const Vector<T> dt = chunk.dt[t], dt_u = chunk.dt_u[t];
     Vector<T> a[block];
 #pragma GCC unroll 8
@@ -166,8 +166,8 @@ M3D_INLINE void reverse_block(const Backward<T, S, O>& scan, const Place<T>& pla
       prefetch_row<true>(scan.grad_delta, carried.group, rows.token[t]);
       prefetch_row<true>(scan.grad_z, carried.group, rows.token[t]);
     }
-    const T* B = rows.B + t * scan.states + first_state;
-    const T* C = rows.C + t * scan.states + first_state;
+    const T* B = rows.B.at(t) + first_state;
+    const T* C = rows.C.at(t) + first_state;
     const Vector<T> dt = chunk.dt[t], dt_u = chunk.dt_u[t], grad_y = chunk.grad_y[t];
     Vector<T> grad_dt_u{}, grad_dt{};
     if (first_state > 0) {
@@ -324,7 +324,7 @@ void backward(const Backward<T, S, O>& scan, UnitRange range, T* memory) {
   const std::int64_t all = (scan.channels + kLanes<T> - 1) / kLanes<T>;
   const auto first_group = [&](std::int64_t unit) { return unit * all / scan.units; };
   const std::int64_t first = first_group(range.first), groups = first_group(range.first + range.count) - first;
-  Place<T> place{range.batch, 0, 0, rows_in(memory, scan.states), nullptr, nullptr, nullptr};
+  Place<T> place{range.batch, 0, 0, rows_in(memory), nullptr, nullptr, nullptr};
   auto* const carried = reinterpret_cast<Carried<T>*>(memory + row_values<T>(scan.states));
   auto* const vectors = reinterpret_cast<Vector<T>*>(carried + groups);
   for (std::int64_t k = 0; k < groups; ++k)

@@ -2,6 +2,8 @@
 // What forward and backward loops of the selective scan share: groups of channels, and the tokens of one chunk copied
 // into dense vectors, converted and in the order of the pass. Rows of the tensors themselves may lie a power of two
 // apart and would then fall into the same cache set.
+#include <type_traits>
+
 #include "kernels/selective_scan/selective_scan_loops.h"
 #include "kernels/simd/convert.h"
 
@@ -67,23 +69,32 @@ std::int64_t checkpoint_offset(const Inputs<T, S>& in, std::int64_t batch, std::
   return ((batch * in.passes + pass) * in.chunks() + index) * in.states * in.channels;
 }
 
+/// The rows of one chunk of B or C, in the order of the pass.
+template <class T>
+struct ChunkRows {
+  const T* first;
+  std::int64_t pitch;
+  const T* at(int t) const { return first + t * pitch; }
+};
+
 /// The tokens of one chunk and of the one that comes after it, and the rows of B and C, which all groups share.
 template <class T>
 struct Rows {
   int steps;
   std::int64_t token[kChunk], coming[kChunk];
-  T *B, *C;  // [steps, N]
+  ChunkRows<T> B, C;
+  T* copies;  // [2, kChunk, N]
 };
 
-/// Values of T for the rows of B and C, whole vectors.
+/// Values of T for copies of the rows of B and C, whole vectors.
 template <class T>
 std::int64_t row_values(std::int64_t states) {
   return (2 * kChunk * states + kLanes<T> - 1) / kLanes<T> * kLanes<T>;
 }
 
 template <class T>
-Rows<T> rows_in(T* memory, std::int64_t states) {
-  return {0, {}, {}, memory, memory + kChunk * states};
+Rows<T> rows_in(T* memory) {
+  return {0, {}, {}, {}, {}, memory};
 }
 
 /// The tokens at the chunk's positions; beyond an end, the outermost one.
@@ -105,6 +116,22 @@ void copy_row(const S* from, std::int64_t count, T* to) {
   }
 }
 
+/// The chunk's rows of `tokens` themselves where they can be read in turn, else a copy. Rows a page or more apart would
+/// share few sets of the cache.
+template <class T, class S>
+ChunkRows<T> rows_of(const Inputs<T, S>& in, const Tokens<const S>& tokens, std::int64_t batch, const Rows<T>& rows,
+                     T* copies) {
+  constexpr std::int64_t page = 4096;
+  for (int t = 0; t < rows.steps; ++t) prefetch<false>(tokens.at(batch, rows.coming[t]));
+  if constexpr (std::is_same_v<S, T>) {
+    const std::int64_t pitch = tokens.token_stride;
+    if (!in.orders && pitch * static_cast<std::int64_t>(sizeof(T)) < page)
+      return {tokens.at(batch, rows.token[0]), pitch};
+  }
+  for (int t = 0; t < rows.steps; ++t) copy_row(tokens.at(batch, rows.token[t]), in.states, copies + t * in.states);
+  return {copies, in.states};
+}
+
 /// `direction`: whether the chunk that comes is the next (1) or the previous one (-1).
 template <class T, class S>
 void load_rows(const Inputs<T, S>& in, std::int64_t batch, std::int64_t pass, std::int64_t index, int direction,
@@ -113,12 +140,8 @@ void load_rows(const Inputs<T, S>& in, std::int64_t batch, std::int64_t pass, st
   rows.steps = static_cast<int>(left < kChunk ? left : kChunk);
   find_tokens(in, pass, index, rows.token);
   find_tokens(in, pass, index + direction, rows.coming);
-  for (int t = 0; t < rows.steps; ++t) {
-    prefetch<false>(in.B.at(batch, rows.coming[t]));
-    prefetch<false>(in.C.at(batch, rows.coming[t]));
-    copy_row(in.B.at(batch, rows.token[t]), in.states, rows.B + t * in.states);
-    copy_row(in.C.at(batch, rows.token[t]), in.states, rows.C + t * in.states);
-  }
+  rows.B = rows_of(in, in.B, batch, rows, rows.copies);
+  rows.C = rows_of(in, in.C, batch, rows, rows.copies + kChunk * in.states);
 }
 
 /// Asks for the group's part of a token's row. Rows are asked for one at a time between computations: all at once

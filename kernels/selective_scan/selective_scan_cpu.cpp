@@ -5,6 +5,7 @@
 #include <torch/library.h>
 
 #include <algorithm>
+#include <atomic>
 
 #include "kernels/checks.h"
 #include "kernels/parallel.h"
@@ -97,22 +98,47 @@ std::int64_t work_of_group(const Inputs<T, S>& in, int lanes) {
   return in.passes * in.length * in.states * lanes * 8;
 }
 
+/// Hands out [0, pieces) to `workers` threads, in ranges that get smaller: cores are not equally fast at all times, and
+/// who is done earlier takes more. Large ranges come first, since a range reads rows in one piece.
+class Ranges {
+ public:
+  Ranges(std::int64_t pieces, std::int64_t workers) : pieces_(pieces), workers_(workers) {}
+  struct Range {
+    std::int64_t begin, end;
+  };
+  /// Empty when there is none left. `most`: pieces of a range; none crosses a multiple of `per_batch`.
+  Range take(std::int64_t most, std::int64_t per_batch, bool alone) {
+    std::int64_t begin = taken_.load(std::memory_order_relaxed), end;
+    do {
+      if (begin == pieces_) return {begin, begin};
+      const std::int64_t left = pieces_ - begin;
+      const std::int64_t share = alone ? left : (3 * left + 4 * workers_ - 1) / (4 * workers_);
+      end = begin + std::min({share, most, per_batch - begin % per_batch});
+    } while (!taken_.compare_exchange_weak(begin, end, std::memory_order_relaxed));
+    return {begin, end};
+  }
+
+ private:
+  std::int64_t pieces_, workers_;
+  std::atomic<std::int64_t> taken_ = 0;
+};
+
 /// run(batch, first, count, memory) for the ranges of `per_batch` pieces (of `groups` groups each, at most) of every
-/// batch that a thread takes together: as many as keep their states in the second-level cache.
+/// batch that a thread takes together: at most as many as keep their states in the second-level cache.
 template <class T, class S, class O, class Run>
 void for_each_range(const Inputs<T, S>& in, const Loops<T, S, O>& chosen, std::int64_t per_batch, std::int64_t groups,
                     std::int64_t work, const at::TensorOptions& options, const Run& run) {
   constexpr std::int64_t cache_values = (512 << 10) / sizeof(T);
+  const std::int64_t pieces = in.batch * per_batch, workers = at::get_num_threads();
   const std::int64_t values = chosen.memory_size(in.states, groups);
   const std::int64_t most = std::clamp<std::int64_t>(cache_values / values, 1, std::max<std::int64_t>(1, per_batch));
-  for_each_piece(in.batch * per_batch, work, [&](std::int64_t begin, std::int64_t end) {
-    const std::int64_t count = std::min(most, end - begin);
-    const at::Tensor memory = at::empty({chosen.memory_size(in.states, count * groups)}, options);
-    for (std::int64_t next; begin < end; begin = next) {
-      const std::int64_t batch = begin / per_batch;
-      next = std::min({end, (batch + 1) * per_batch, begin + most});
-      run(batch, begin % per_batch, next - begin, memory.data_ptr<T>());
-    }
+  Ranges ranges(pieces, workers);
+  for_each_piece(workers, pieces * work / workers, [&](std::int64_t first, std::int64_t last) {
+    const bool alone = last - first == workers;
+    const auto take = [&] { return ranges.take(most, per_batch, alone); };
+    const at::Tensor memory = at::empty({chosen.memory_size(in.states, most * groups)}, options);
+    for (auto range = take(); range.begin < range.end; range = take())
+      run(range.begin / per_batch, range.begin % per_batch, range.end - range.begin, memory.data_ptr<T>());
   });
 }
 

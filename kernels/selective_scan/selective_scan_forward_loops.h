@@ -15,16 +15,16 @@ struct ForwardChunk {
 
 /// Carries `block` states through a chunk; put(t, y) takes y with their share added.
 template <class T, int block, class EachStep, class Put>
-void advance_block(const Rows<T>& rows, std::int64_t states, std::int64_t first_state, const ForwardChunk<T>& chunk,
-                   const Vector<T>* decay, Vector<T>* state, const EachStep& each_step, const Put& put) {
+void advance_block(const Rows<T>& rows, std::int64_t first_state, const ForwardChunk<T>& chunk, const Vector<T>* decay,
+                   Vector<T>* state, const EachStep& each_step, const Put& put) {
   constexpr int together = block < kTogether ? block : kTogether;
   Vector<T> h[block];
 #pragma GCC unroll 16
   for (int n = 0; n < block; ++n) h[n] = state[n];
   for (int t = 0; t < rows.steps; ++t) {
     each_step(t);
-    const T* B = rows.B + t * states + first_state;
-    const T* C = rows.C + t * states + first_state;
+    const T* B = rows.B.at(t) + first_state;
+    const T* C = rows.C.at(t) + first_state;
     const Vector<T> dt = chunk.dt[t], u = chunk.u[t], dt_u = dt * u;
     Vector<T> y = first_state == 0 ? chunk.skip * u : chunk.y[t], y_odd{};
 #pragma GCC unroll 16
@@ -83,14 +83,14 @@ void forward_chunk(const Forward<T, S, O>& scan, const Group& group, std::int64_
       else
         chunk.y[t] = y;
     };
-    advance_block<T, block>(rows, scan.states, n, chunk, decay + n, state + n, prefetch_step, put);
+    advance_block<T, block>(rows, n, chunk, decay + n, state + n, prefetch_step, put);
   });
 }
 
 /// The groups take turns at each chunk, so that memory is read in order and B, C stay near.
 template <class T, class S, class O>
 void forward(const Forward<T, S, O>& scan, GroupRange range, T* memory) {
-  Rows<T> rows = rows_in(memory, scan.states);
+  Rows<T> rows = rows_in(memory);
   Vector<T>* decay = reinterpret_cast<Vector<T>*>(memory + row_values<T>(scan.states));
   Vector<T>* state = decay + range.count * scan.states;
   const auto each_group = [&](const auto& run) {
