@@ -70,8 +70,10 @@ ArrayPointer compressed(const std::filesystem::path& file, const void* values, s
                       type.name, DTYPE_NUMPY_FORMAT, nullptr, 0));
   b2nd_array_t* array = nullptr;
   if (!context) throw RunError(path + ": cannot write it (Blosc2: no context)");
-  require(b2nd_from_cbuffer(context.get(), &array, values, bytes), file, "write it");
-  return ArrayPointer(array);
+  const int code = b2nd_from_cbuffer(context.get(), &array, values, bytes);
+  ArrayPointer owner(array);  // there may be one also where it could not be filled
+  require(code, file, "write it");
+  return owner;
 }
 
 /// Whether shuffling the bytes makes a chunk from the middle of the array smaller.
