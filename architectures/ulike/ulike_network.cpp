@@ -158,8 +158,10 @@ void Segmenter::register_heads(const NetworkInput& input, const UlikeConfig& con
 }
 
 torch::Tensor Segmenter::decode(std::size_t stage, const torch::Tensor& volume, const torch::Tensor& skip) {
+  // A sum has its first term's strides: a skip lies in channels-last, what oneDNN's transposed convolution gives does
+  // not.
   const auto joined =
-      trilinear_.empty() ? transposed_[stage]->forward(volume) + skip : trilinear_[stage]->forward(volume, skip);
+      trilinear_.empty() ? skip + transposed_[stage]->forward(volume) : trilinear_[stage]->forward(volume, skip);
   auto tokens = tokens_of(joined) + positions_[stage];
   if (mixers_[stage]) tokens = mixers_[stage]->forward(tokens, grid_of(joined));
   if (stage == 2) tokens = norm_->forward(tokens);
@@ -174,7 +176,7 @@ std::vector<torch::Tensor> Segmenter::forward(const torch::Tensor& image, bool c
     x = decode(i, x, levels[3 - i]);
     if (coarser) coarse.insert(coarse.begin(), coarse_heads_[i]->forward(x));
   }
-  x = last_block_->forward(last_up_->forward(x) + levels[0]);
+  x = last_block_->forward(levels[0] + last_up_->forward(x));
   if (coarser) coarse.insert(coarse.begin(), coarse_heads_[3]->forward(x));
   coarse.insert(coarse.begin(), full_resolution(x));
   return coarse;
